@@ -1,0 +1,1 @@
+"""What every scenario shares: the path of a call and of an entry. asyncio; no sockets, no SQL."""

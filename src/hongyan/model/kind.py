@@ -1,0 +1,121 @@
+"""What a scenario declares: its commands, its state and the pure rules between them.
+
+A rule is `decide(state, command, ctx) -> Decision`: no clock, no IO, no randomness. What it needs
+to know of the world comes in `ctx`; a refusal is an exception of `model.errors`. The engine saves
+entries, state and members of one decision together, fenced by the log's version; when somebody
+else was faster it reads again and decides again, so a rule must not assume it runs once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from hongyan.model.ids import DeviceId, LogId, OpId, Seq, TenantId, UserId
+from hongyan.model.log import DURABLE, DeliveryClass, Entry, Member, MemberChange, Role
+
+
+class Needs(msgspec.Struct, frozen=True, gc=False):
+    """What the engine must load before the rule may run. Absent things are absent from `ctx`."""
+
+    entries: tuple[Seq, ...] = ()  # of this log, as the caller may see them
+    members: tuple[UserId, ...] = ()  # of this log
+    users: tuple[UserId, ...] = ()  # accounts of this tenant: existing and enabled?
+    selves: tuple[UserId, ...] = ()  # the state of these users' own logs (block lists)
+    sources: tuple[tuple[LogId, Seq], ...] = ()  # entries of other logs the caller can read
+
+
+NOTHING = Needs()
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The world at the moment of one decision."""
+
+    tenant: TenantId
+    log: LogId
+    user: UserId
+    device: DeviceId
+    op: OpId
+    now_ms: int
+    role: Role
+    member: Member | None  # the caller's row; None = never was one
+    head: Seq
+    count: int  # members
+    token: str  # 128 random bits as text, new for each call: for links
+    admin: bool = False  # an administrator of the tenant, or an API key with that scope
+    settings: Mapping[str, Any]  # the kind's section of the configuration, over its defaults
+    entries: Mapping[Seq, Entry] = {}
+    amended: Mapping[tuple[Seq, str], Entry] = {}  # newest entry per (needed entry, slot)
+    members: Mapping[UserId, Member] = {}
+    users: frozenset[UserId] = frozenset()
+    selves: Mapping[UserId, Any] = {}
+    sources: Mapping[tuple[LogId, Seq], Entry] = {}
+
+
+class Append(msgspec.Struct, frozen=True, gc=False):
+    """An entry to write; `body` is a Struct or a JSON-able value."""
+
+    type: str
+    body: Any
+    count: bool = False
+    target: Seq = Seq(0)
+    slot: str = ""
+    mentions: tuple[UserId, ...] = ()
+    mention_all: bool = False
+    erases: bool = False
+
+
+class Decision(msgspec.Struct, frozen=True, gc=False):
+    """What a rule wants done: all of it, or (raise) none. An empty one is a no-op with an ack."""
+
+    append: tuple[Append, ...] = ()
+    state: Any = None  # the new state; None = unchanged
+    members: tuple[MemberChange, ...] = ()
+    max_members: int = 0
+
+
+Decide = Callable[[Any, Any, Context], Decision]
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How one command is handled.
+
+    `role` is the least role of a caller; NONE lets non-members call (join by link, open), and
+    the rule itself must then check. `place` names the log of a command that is sent without one
+    (creation): pure, so that a retry finds the same log. `creates` allows the log to be absent:
+    the rule is then given state None and must return one.
+    """
+
+    decide: Decide
+    needs: Callable[[Any, Context], Needs] | None = None
+    role: Role = Role.MEMBER
+    creates: bool = False
+    place: Callable[[Any, Context], LogId] | None = None
+
+
+class SignalRule(msgspec.Struct, frozen=True, gc=False):
+    """A signal that members may send: never stored, dropped when a receiver is slow."""
+
+    args: type
+    max_members: int = 512  # off in larger logs
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A scenario type of a log. `code` is its short name in log ids, `name` its long one."""
+
+    name: str
+    code: str
+    state: type  # a msgspec Struct; JSON at rest, so: new fields last, with a default
+    rules: Mapping[type, Rule]  # by command Struct; its tag is the call's name
+    classes: Mapping[str, DeliveryClass] = {}  # by entry type; the rest is DURABLE
+    signals: Mapping[str, SignalRule] = {}
+    defaults: Mapping[str, Any] = {}  # settings of this kind
+    view: Callable[[Any, Role], Any] = lambda state, role: state  # what a role may see of it
+    search_text: Callable[[str, msgspec.Raw], str | None] = lambda entry_type, body: None
+    receipts: bool = True  # members see each other's cursors
+
+    def class_of(self, entry_type: str) -> DeliveryClass:
+        """The delivery class of an entry type."""
+        return self.classes.get(entry_type, DURABLE)

@@ -1,0 +1,461 @@
+"""The outside world on one page: what the engine asks for, with what must be guaranteed.
+
+Every adapter of a port passes the port's contract suite in `tests/contract/`. All methods are
+called from one event loop. A method that waits raises StoreDown where the outcome is unknown or
+the part is broken; nothing else leaves an adapter but the refusals named here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from hongyan.model.ids import DeviceId, LogId, Seq, TenantId, UserId
+from hongyan.model.log import (
+    Commit,
+    Committed,
+    Entry,
+    InboxRow,
+    LogInfo,
+    Member,
+    MemberChange,
+    Position,
+    Receipt,
+)
+
+
+class Clock(Protocol):
+    """Time. `now_ms` may jump either way and orders nothing; `monotonic` never goes back."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment."""
+        ...
+
+
+class Moved(msgspec.Struct, frozen=True, gc=False):
+    """A member's cursors after a move; `changed` is False when nothing went forward."""
+
+    position: Position
+    changed: bool
+
+
+class FeedItem(msgspec.Struct, frozen=True, gc=False):
+    """An entry in commit order over all logs; `pos` grows, with holes."""
+
+    pos: int
+    log: LogId
+    entry: Entry
+
+
+class Slice(msgspec.Struct, frozen=True, gc=False):
+    """A range of a log as one user may read it.
+
+    `entries` are in rising seq and without a hole inside [floor, head]. `amends` are the newest
+    entry per (target, slot) that changes an entry of this slice and lies after it. `more`: the
+    range went on past `limit`.
+    """
+
+    entries: list[Entry]
+    amends: list[Entry]
+    floor: Seq
+    head: Seq
+    epoch: int
+    more: bool
+
+
+class Store(Protocol):
+    """Logs and their members: the one place where truth is.
+
+    Guarantees: a returned commit is on disk (fsync) or replicated as configured; seqs of a log
+    are dense from 1 and given inside the transaction; commits of one log are settled in seq
+    order; the first commit of an (log, sender, op) wins, a second gives the first answer again
+    with `repeat`, for at least 7 days; readers see committed data only, and everything whose
+    commit returned before they asked.
+    """
+
+    def commit(self, commit: Commit) -> asyncio.Future[Committed]:
+        """Append all of `commit` or nothing; queue at once, settle when durable. Never blocks.
+
+        Usual wait 0.5 to 5 ms (one group commit). No order is promised between logs; between
+        commits of one log the order of the calls is kept.
+
+        Raises (through the future):
+            Conflict: the version is not `expect`; read, decide and commit again.
+            Clash: the op was used with another hash.
+            Full: `max_members` would be exceeded.
+            StoreDown: outcome unknown; retry with the same op.
+            Overloaded: the queue is full (bounded in commits and bytes); retry later.
+        """
+        ...
+
+    def move(
+        self,
+        log: LogId,
+        user: UserId,
+        *,
+        device: DeviceId = DeviceId(""),
+        read: Seq = Seq(0),
+        delivered: Seq = Seq(0),
+        mark: int = -1,
+    ) -> asyncio.Future[Moved]:
+        """Merge cursors by max, clamped to what the user may read; durable when settled.
+
+        `read` takes `delivered` along. `mark` is the version of the "mark unread" flag the
+        reader knew: the flag is cleared when it is still that one. A lower cursor has no effect.
+        A real change of `read` or of the flag touches the user's inbox.
+
+        Raises: NotAMember (never was one), NoSuchLog, StoreDown, Overloaded.
+        """
+        ...
+
+    async def sync(self, tenant: TenantId, user: UserId) -> int:
+        """Begin a sync: return the inbox head U.
+
+        Any change of a log after this call gets a row above U (or the log is large); what
+        changed before is in the rows up to U. A client that has applied them may present U as
+        its token until the next sync, however many pushes it has seen or missed since.
+        """
+        ...
+
+    async def inbox(
+        self, tenant: TenantId, user: UserId, *, after: int, upto: int, limit: int
+    ) -> list[InboxRow]:
+        """Rows with after < useq <= upto in rising useq. `state` is the kind's whole state."""
+        ...
+
+    async def rows(self, tenant: TenantId, user: UserId, logs: Sequence[LogId]) -> list[InboxRow]:
+        """The user's rows of these logs, in this order; those never joined are left out."""
+        ...
+
+    async def heads(self, tenant: TenantId, user: UserId, *, after: int) -> list[tuple[LogId, Seq]]:
+        """(log, head this user may read) of rows with useq > after, and of all the user's large
+        logs; each log once, any order."""
+        ...
+
+    async def large_logs(self, tenant: TenantId, user: UserId) -> list[LogId]:
+        """The large logs the user is a member of."""
+        ...
+
+    async def info(self, log: LogId) -> LogInfo | None:
+        """The log, or None."""
+        ...
+
+    async def member(self, log: LogId, user: UserId) -> Member | None:
+        """The member's row (also of one who left), or None."""
+        ...
+
+    async def members(
+        self, log: LogId, *, after: str = "", limit: int = 1000, least: int = 1
+    ) -> list[Member]:
+        """Members with role >= least, by user id, after `after`. least=0: also those who left."""
+        ...
+
+    async def read(
+        self,
+        log: LogId,
+        user: UserId,
+        *,
+        low: Seq = Seq(1),
+        high: Seq | None = None,
+        limit: int = 50,
+        newest: bool = False,
+    ) -> Slice:
+        """At most `limit` entries of [low, high] ∩ what the user may read; from the low end,
+        or from the high end with `newest`. Erased entries come with body {}, entries deleted
+        for this user as type `hidden` with body {}.
+
+        Raises: NoSuchLog, NotAMember (never was one).
+        """
+        ...
+
+    async def pick(
+        self, tenant: TenantId, user: UserId, refs: Sequence[tuple[LogId, Seq]]
+    ) -> list[tuple[LogId, Entry]]:
+        """These entries in this order, edits applied, without those that the user may not read,
+        or that are erased or hidden."""
+        ...
+
+    async def amended(self, log: LogId, targets: Sequence[Seq]) -> list[Entry]:
+        """The newest entry per (target, slot) that changes one of `targets`."""
+        ...
+
+    async def receipts(
+        self, log: LogId, *, users: Sequence[UserId] | None = None, limit: int = 100
+    ) -> list[Receipt]:
+        """Cursors of members: of `users`, or of the first `limit` by user id."""
+        ...
+
+    async def receipt_counts(self, log: LogId, seq: Seq) -> tuple[int, int]:
+        """How many members' (delivered, read) cursors are at `seq` or above."""
+        ...
+
+    async def feed(self, *, after: int, limit: int) -> list[FeedItem]:
+        """Entries of all logs in commit order, after position `after`."""
+        ...
+
+    async def consumer(self, name: str) -> int:
+        """The durable position of a consumer; 0 = never saved."""
+        ...
+
+    async def save_consumer(self, name: str, pos: int) -> None:
+        """Save a consumer's position; durable on return. Positions only go forward."""
+        ...
+
+    async def stats(self) -> Mapping[str, float]:
+        """Gauges for metrics: queued commits, groups, commits, bytes, fsync seconds …"""
+        ...
+
+    async def close(self) -> None:
+        """Settle what is queued, then close. Idempotent."""
+        ...
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An account. `password` is an argon2id hash, "" = cannot log in by password."""
+
+    tenant: TenantId
+    user: UserId
+    name: str = ""
+    avatar: str = ""
+    admin: bool = False
+    disabled: bool = False
+    password: str = ""
+    created_at: int = 0
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A device of a user. `epoch` is that of the login it holds; `kicked` the highest one that
+    was evicted: a token of an epoch <= kicked is refused for ever."""
+
+    device: DeviceId
+    cls: str  # phone, desktop, web, pad, thing, server
+    epoch: int
+    kicked: int = 0
+    seen_at: int = 0
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A server's key; only its SHA-256 is kept."""
+
+    id: str
+    tenant: TenantId
+    digest: bytes
+    scopes: tuple[str, ...]
+    created_at: int = 0
+
+
+class Directory(Protocol):
+    """People, devices and keys. Writes are durable on return."""
+
+    async def user(self, tenant: TenantId, user: UserId) -> User | None:
+        """The account, or None."""
+        ...
+
+    async def users(self, tenant: TenantId, ids: Sequence[UserId]) -> list[User]:
+        """Those of `ids` that exist, in any order."""
+        ...
+
+    async def list_users(
+        self, tenant: TenantId, *, after: str = "", limit: int = 100
+    ) -> list[User]:
+        """Accounts by user id, after `after`."""
+        ...
+
+    async def put_user(self, user: User, *, create: bool = False) -> None:
+        """Insert or replace. Raises Conflict when `create` and the account exists."""
+        ...
+
+    async def admit(
+        self, tenant: TenantId, user: UserId, device: Device, *, most: int, now_ms: int
+    ) -> list[DeviceId]:
+        """Take a login for `device` in its class, of which `most` may be active (0 = any).
+
+        Epochs order logins: of a class the `most` highest stay. Returns the devices evicted by
+        this one. The same device with the same or a higher epoch is admitted again. Decided
+        inside one transaction, so that of two racing logins the higher epoch wins on any node.
+
+        Raises Kicked: this login is the one that has to go, or was evicted before.
+        """
+        ...
+
+    async def devices(self, tenant: TenantId, user: UserId) -> list[Device]:
+        """All devices that ever logged in, newest epoch first."""
+        ...
+
+    async def revoke(self, tenant: TenantId, user: UserId, device: DeviceId) -> None:
+        """Log a device out: its present epoch and all below are refused from now on."""
+        ...
+
+    async def key(self, digest: bytes) -> ApiKey | None:
+        """The API key with this SHA-256, or None."""
+        ...
+
+    async def keys(self, tenant: TenantId) -> list[ApiKey]:
+        """All API keys of a tenant."""
+        ...
+
+    async def put_key(self, key: ApiKey) -> None:
+        """Insert a key."""
+        ...
+
+    async def drop_key(self, tenant: TenantId, key_id: str) -> bool:
+        """Remove a key; False where there was none."""
+        ...
+
+
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """A search hit; `pos` pages (older hits have lower ones)."""
+
+    pos: int
+    log: LogId
+    seq: Seq
+
+
+class Search(Protocol):
+    """Full text, derived from the feed; may be wiped and rebuilt at any moment."""
+
+    async def index(self, items: Sequence[tuple[int, LogId, Seq, str]], pos: int) -> None:
+        """Put (pos, log, seq, text) in; "" removes (log, seq). Save `pos` as the consumer's
+        position in the same transaction. Idempotent."""
+        ...
+
+    async def position(self) -> int:
+        """The saved position of the feed."""
+        ...
+
+    async def find(
+        self, tenant: TenantId, text: str, *, log: LogId | None, before: int, limit: int
+    ) -> list[Hit]:
+        """Entries whose text contains every word of `text`, newest first, pos < before.
+
+        Words of one or two Chinese characters are found too; letters match without case.
+        The caller filters by what the user may read. Raises BadArgs for a text without words.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Idempotent."""
+        ...
+
+
+class Appended(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="appended"):
+    """Entries were committed. `members` tell the hub who came and went with them."""
+
+    log: LogId
+    entries: tuple[Entry, ...]
+    head: Seq
+    ord: int
+    version: int
+    roster: int
+    count: int
+    large: bool
+    members: tuple[MemberChange, ...] = ()
+    state: bytes | None = None
+    touched: tuple[tuple[UserId, int], ...] = ()
+
+
+class CursorMoved(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="cursor"):
+    """A member's cursors went forward."""
+
+    log: LogId
+    user: UserId
+    position: Position
+
+
+class Signalled(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="signal"):
+    """A member signals to the others of a log; `device` does not get it back."""
+
+    log: LogId
+    user: UserId
+    device: DeviceId
+    name: str
+    body: msgspec.Raw
+
+
+class RowsChanged(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="rows"):
+    """A user's rows of these logs changed in a way no entry tells."""
+
+    tenant: TenantId
+    user: UserId
+    logs: tuple[LogId, ...]
+
+
+class Evicted(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="evicted"):
+    """A device has to go: every connection of it with an epoch <= `epoch` is closed."""
+
+    tenant: TenantId
+    user: UserId
+    device: DeviceId
+    epoch: int
+    code: int
+
+
+class PresenceChanged(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="presence"):
+    """A user came, went or is away, as one node sees it; forgotten after a TTL."""
+
+    node: str
+    tenant: TenantId
+    user: UserId
+    state: str  # online, away, offline
+    at: int
+
+
+Hint = Appended | CursorMoved | Signalled | RowsChanged | Evicted | PresenceChanged
+
+
+class Bus(Protocol):
+    """Hints between nodes. May lose, repeat and reorder; never the only way to learn of a
+    change. A handler is called on the loop and must not wait; what it raises is logged and does
+    not reach the publisher or the other handlers."""
+
+    def publish(self, hint: Hint) -> None:
+        """Offer `hint` to every subscriber, this node included. Never waits."""
+        ...
+
+    def subscribe(self, handler: Callable[[Hint], None]) -> Callable[[], None]:
+        """Call `handler` for every hint; the returned function ends it."""
+        ...
+
+    async def close(self) -> None:
+        """Idempotent."""
+        ...
+
+
+class BlobInfo(msgspec.Struct, frozen=True, gc=False):
+    """A stored blob. `digest` is the lower-case hex SHA-256 of its bytes."""
+
+    digest: str
+    size: int
+    media_type: str
+    created_at: int
+
+
+class Blobs(Protocol):
+    """Files by content. A blob is whole or absent; the same bytes are kept once."""
+
+    async def put(self, data: AsyncIterator[bytes], media_type: str, *, most: int) -> BlobInfo:
+        """Keep the bytes; durable on return. Raises FrameTooBig beyond `most` bytes."""
+        ...
+
+    async def info(self, digest: str) -> BlobInfo | None:
+        """The blob, or None."""
+        ...
+
+    def open(self, digest: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Bytes [start, end) in pieces of at most 64 KiB. Raises NoSuchEntry where absent."""
+        ...
+
+    async def drop(self, digest: str) -> bool:
+        """Remove a blob; False where there was none."""
+        ...
+
+    async def close(self) -> None:
+        """Idempotent."""
+        ...

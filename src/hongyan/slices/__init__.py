@@ -1,0 +1,1 @@
+"""Scenarios: one small folder of pure rules each."""

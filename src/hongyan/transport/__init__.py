@@ -1,0 +1,1 @@
+"""The rim: sockets, HTTP, WebSocket. One port serves all."""

@@ -1,0 +1,299 @@
+"""Every frame of `hongyan.v1`. The field `t` says which; `docs/protocol.md` says what for.
+
+A WebSocket message is one frame, or an array of frames. Unknown fields are ignored; fields are
+only ever added, last and with a default. Times are ms since 1970 UTC, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId
+from hongyan.model.log import Entry, InboxRow
+
+PROTOCOL = "hongyan.v1"
+JSON_SUBPROTOCOL = "hongyan.v1.json"
+MSGPACK_SUBPROTOCOL = "hongyan.v1.msgpack"
+
+EMPTY = msgspec.Raw(b"")
+
+
+class Frame(msgspec.Struct, tag_field="t", omit_defaults=True, gc=False):
+    """What all frames share."""
+
+
+# --- client to server -----------------------------------------------------------------------
+
+
+class Hello(Frame, tag="hello"):
+    """The first frame. `inbox` is the token of the last finished sync (0 = none).
+
+    `large` is the digest of the client's large logs and their heads ("" = send them all).
+    """
+
+    token: str
+    device: DeviceId
+    cls: str = "web"  # phone, desktop, web, pad, thing, server
+    client: str = ""  # name and version of the SDK, for the operator
+    inbox: int = 0
+    large: int = 0
+    rows: int = 100  # at most this many inbox rows in the welcome
+    lang: str = ""
+
+
+class Call(Frame, tag="call"):
+    """Do something that is stored. Answered by `ack` or `fail` with the same `ref`.
+
+    `op` makes a retry harmless: choose it once per call, keep it over reconnects. `log` is ""
+    for calls that find their log themselves (creation).
+    """
+
+    ref: int
+    name: str
+    op: OpId
+    log: LogId = LogId("")
+    args: msgspec.Raw = EMPTY
+
+
+class Read(Frame, tag="read"):
+    """A range of a log. Exactly one of the three: the `limit` entries after, before or around a
+    seq (`before` 0 = the newest). Answered by `page` or `fail`."""
+
+    ref: int
+    log: LogId
+    after: Seq | None = None
+    before: Seq | None = None
+    around: Seq | None = None
+    limit: int = 50
+
+
+class Sync(Frame, tag="sync"):
+    """Rows of the inbox after a useq. With `upto` = 0 a new sync begins; following pages carry
+    the `upto` of the first. Answered by `inbox` or `fail`."""
+
+    ref: int
+    after: int
+    upto: int = 0
+    limit: int = 100
+    large: int = 0
+
+
+class Query(Frame, tag="query"):
+    """Ask for something that is not a range of entries. Answered by `result` or `fail`."""
+
+    ref: int
+    name: str
+    log: LogId = LogId("")
+    args: msgspec.Raw = EMPTY
+
+
+class Subscribe(Frame, tag="subscribe"):
+    """Get what happens in a log from now on (members get it without asking)."""
+
+    ref: int
+    log: LogId
+
+
+class Unsubscribe(Frame, tag="unsubscribe"):
+    """Do not get it any more on this connection."""
+
+    ref: int
+    log: LogId
+
+
+class Cursor(Frame, tag="cursor"):
+    """Move my cursors forward. With `ref` an ack says that the move is durable; without, it is
+    stored soon and may be lost with the node (send it again after a reconnect).
+
+    From the server: another member's cursors (`user` set).
+    """
+
+    log: LogId
+    delivered: Seq = Seq(0)
+    read: Seq = Seq(0)
+    mark: int = -1  # version of the "mark unread" flag that was seen; clears it
+    ref: int = 0
+    user: UserId = UserId("")
+
+
+class Signal(Frame, tag="signal"):
+    """Tell the others now, store nothing (typing). From the server: `user` and `device` set."""
+
+    log: LogId
+    name: str
+    body: msgspec.Raw = EMPTY
+    user: UserId = UserId("")
+    device: DeviceId = DeviceId("")
+
+
+class Ping(Frame, tag="ping"):
+    """I am alive. `inbox` is my sync token: the answer's digest is counted from there."""
+
+    inbox: int = 0
+    away: bool = False
+
+
+class Bye(Frame, tag="bye"):
+    """I close on purpose. `logout` also forgets this device's login."""
+
+    logout: bool = False
+
+
+ClientFrame = (
+    Hello | Call | Read | Sync | Query | Subscribe | Unsubscribe | Cursor | Signal | Ping | Bye
+)
+
+
+# --- server to client -----------------------------------------------------------------------
+
+
+class Limits(msgspec.Struct, frozen=True, gc=False):
+    """What this server takes from one connection."""
+
+    message_bytes: int
+    window: int  # calls, reads and queries waiting for an answer
+    page: int  # entries in a page
+
+
+class InboxPage(msgspec.Struct, omit_defaults=True, gc=False):
+    """Rows in rising useq. When `more` is false the token to keep is `upto`; else ask on with
+    after = useq of the last row and the same `upto`. `large` = (log, head) of large logs whose
+    digest differed from the one the client sent."""
+
+    rows: list[InboxRow]
+    upto: int
+    more: bool = False
+    large: list[tuple[LogId, Seq]] = []
+
+
+class Welcome(Frame, tag="welcome"):
+    """The session is open."""
+
+    session: str
+    user: UserId
+    tenant: str
+    device: DeviceId
+    now: int
+    heartbeat_ms: int
+    limits: Limits
+    inbox: InboxPage
+    server: str = ""
+    name: str = ""
+    admin: bool = False
+
+
+class Ack(Frame, tag="ack"):
+    """A call is done. `stage` is "stored": it is on disk. `seq` is the last seq it appended (0 =
+    it appended nothing), `first` the first; `repeat`: this op had been done before."""
+
+    ref: int
+    stage: str = "stored"
+    log: LogId = LogId("")
+    seq: Seq = Seq(0)
+    first: Seq = Seq(0)
+    at: int = 0
+    cls: str = "durable"
+    repeat: bool = False
+
+
+class Fail(Frame, tag="fail"):
+    """A call is refused; nothing was done. See `model.errors` for the codes."""
+
+    ref: int  # 0 where the frame had none or could not be read
+    code: int
+    text: str
+    retry: bool = False
+    retry_after_ms: int = 0
+
+
+class Deliver(Frame, tag="deliver"):
+    """Entries of a log as they are committed, in rising seq."""
+
+    log: LogId
+    entries: list[Entry]
+
+
+class Inbox(Frame, tag="inbox"):
+    """Answer to `sync` (`ref` set), or rows that changed (`ref` 0): replace what you have."""
+
+    page: InboxPage
+    ref: int = 0
+
+
+class Page(Frame, tag="page"):
+    """Answer to `read`: entries in rising seq without a hole; `amends` are newer entries that
+    change some of them; [floor, head] is what the caller may read of the log now."""
+
+    ref: int
+    log: LogId
+    entries: list[Entry]
+    amends: list[Entry]
+    floor: Seq
+    head: Seq
+    epoch: int
+    more: bool
+
+
+class Result(Frame, tag="result"):
+    """Answer to `query`."""
+
+    ref: int
+    body: msgspec.Raw
+
+
+class Behind(Frame, tag="behind"):
+    """The connection was too slow: entries up to `head` were not sent. Read them."""
+
+    log: LogId
+    head: Seq
+
+
+class Gap(Frame, tag="gap"):
+    """`n` entries of a live log were not sent and will not be, for `reason`."""
+
+    log: LogId
+    n: int
+    reason: str
+
+
+class Reset(Frame, tag="reset"):
+    """What you hold of this log is not comparable or no longer kept: drop it, start at `floor`."""
+
+    log: LogId
+    floor: Seq
+    epoch: int
+
+
+class Pong(Frame, tag="pong"):
+    """Answer to `ping`. `inbox` is the inbox head, `digest` that of the logs changed since the
+    token of the ping (see `wire.session.heads_digest`): when it differs from yours, sync."""
+
+    now: int
+    inbox: int
+    digest: int
+
+
+class Goodbye(Frame, tag="goodbye"):
+    """The server closes the connection. `reconnect_after_ms` < 0: do not come back by yourself."""
+
+    code: int
+    text: str
+    reconnect_after_ms: int
+
+
+ServerFrame = (
+    Welcome
+    | Ack
+    | Fail
+    | Deliver
+    | Signal
+    | Cursor
+    | Inbox
+    | Page
+    | Result
+    | Behind
+    | Gap
+    | Reset
+    | Pong
+    | Goodbye
+)
