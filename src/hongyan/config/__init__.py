@@ -1,0 +1,41 @@
+"""Every setting of the server: one frozen struct out of a TOML file, the environment and options.
+
+Later sources win, key by key: defaults, the file, `HONGYAN_SECTION__KEY` variables, command-line
+options. A list is replaced as a whole. What is wrong in a source is one `ConfigError` line that
+names the source and the key; an unknown key is an error, so a typing mistake is never ignored.
+"""
+
+from hongyan.config.loading import ConfigError, load
+from hongyan.config.schema import (
+    Accounts,
+    Config,
+    Data,
+    Devices,
+    Issuer,
+    Limits,
+    Logs,
+    Presence,
+    Rate,
+    Rates,
+    Server,
+    Telemetry,
+    Tokens,
+)
+
+__all__ = [
+    "Accounts",
+    "Config",
+    "ConfigError",
+    "Data",
+    "Devices",
+    "Issuer",
+    "Limits",
+    "Logs",
+    "Presence",
+    "Rate",
+    "Rates",
+    "Server",
+    "Telemetry",
+    "Tokens",
+    "load",
+]
