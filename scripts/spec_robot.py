@@ -59,10 +59,11 @@ def read_tests(root: Path) -> dict[str, list[str]]:
     for folder in TESTS:
         for path in sorted((root / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                    if found := TEST.match(node.name):
-                        for rule in found[1].split("_")[1:]:
-                            tests[rule].append(f"{path.relative_to(root)}:{node.lineno}")
+                if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    continue
+                if found := TEST.match(node.name):
+                    for rule in found[1].split("_")[1:]:
+                        tests[rule].append(f"{path.relative_to(root)}:{node.lineno}")
     return tests
 
 
@@ -83,8 +84,8 @@ def faults(rules: list[Rule], tests: dict[str, list[str]]) -> list[str]:
         letters[rule.letter].append(rule)
     for letter, group in letters.items():
         numbers = {rule.number for rule in group}
-        for hole in sorted(set(range(1, max(numbers) + 1)) - numbers):
-            found.append(f"{group[0].path}: {letter}{hole} is missing")
+        holes = sorted(set(range(1, max(numbers) + 1)) - numbers)
+        found += [f"{group[0].path}: {letter}{hole} is missing" for hole in holes]
     for rule_id, places in tests.items():
         if rule_id not in seen:
             found.extend(f"{place}: names {rule_id}, which is no rule" for place in places)
