@@ -6,6 +6,8 @@ only ever added, last and with a default. Times are ms since 1970 UTC, sizes are
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId
@@ -15,7 +17,18 @@ PROTOCOL = "hongyan.v1"
 JSON_SUBPROTOCOL = "hongyan.v1.json"
 MSGPACK_SUBPROTOCOL = "hongyan.v1.msgpack"
 
-EMPTY = msgspec.Raw(b"")
+MAX_INT = 2**53 - 1  # the largest integer that every language and SQLite keep exactly
+
+# What a client may send is bounded here, so that nothing behind the codec has to ask again.
+Nat = Annotated[int, msgspec.Meta(ge=0, le=MAX_INT)]
+Ref = Annotated[int, msgspec.Meta(ge=1, le=MAX_INT)]  # chosen by the client; 0 = wants no answer
+At = Annotated[Seq, msgspec.Meta(ge=0, le=MAX_INT)]
+Mark = Annotated[int, msgspec.Meta(ge=-1, le=MAX_INT)]
+Amount = Annotated[int, msgspec.Meta(ge=1, le=MAX_INT)]  # the server may give less
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Short = Annotated[str, msgspec.Meta(max_length=200)]
+
+EMPTY = msgspec.Raw(b"{}")  # an absent value; every Raw is JSON at any time
 
 
 class Frame(msgspec.Struct, tag_field="t", omit_defaults=True, gc=False):
@@ -28,17 +41,17 @@ class Frame(msgspec.Struct, tag_field="t", omit_defaults=True, gc=False):
 class Hello(Frame, tag="hello"):
     """The first frame. `inbox` is the token of the last finished sync (0 = none).
 
-    `large` is the digest of the client's large logs and their heads ("" = send them all).
+    `large` is the digest of the client's large logs and their heads (0 = send them all).
     """
 
-    token: str
+    token: Annotated[str, msgspec.Meta(max_length=16 * 1024)]
     device: DeviceId
-    cls: str = "web"  # phone, desktop, web, pad, thing, server
-    client: str = ""  # name and version of the SDK, for the operator
-    inbox: int = 0
-    large: int = 0
-    rows: int = 100  # at most this many inbox rows in the welcome
-    lang: str = ""
+    cls: Name = "web"  # phone, desktop, web, pad, thing, server
+    client: Short = ""  # name and version of the SDK, for the operator
+    inbox: Nat = 0
+    large: Nat = 0
+    rows: Nat = 100  # at most this many inbox rows in the welcome
+    lang: Short = ""
 
 
 class Call(Frame, tag="call"):
@@ -48,8 +61,8 @@ class Call(Frame, tag="call"):
     for calls that find their log themselves (creation).
     """
 
-    ref: int
-    name: str
+    ref: Ref
+    name: Name
     op: OpId
     log: LogId = LogId("")
     args: msgspec.Raw = EMPTY
@@ -59,30 +72,30 @@ class Read(Frame, tag="read"):
     """A range of a log. Exactly one of the three: the `limit` entries after, before or around a
     seq (`before` 0 = the newest). Answered by `page` or `fail`."""
 
-    ref: int
+    ref: Ref
     log: LogId
-    after: Seq | None = None
-    before: Seq | None = None
-    around: Seq | None = None
-    limit: int = 50
+    after: At | None = None
+    before: At | None = None
+    around: At | None = None
+    limit: Amount = 50
 
 
 class Sync(Frame, tag="sync"):
     """Rows of the inbox after a useq. With `upto` = 0 a new sync begins; following pages carry
     the `upto` of the first. Answered by `inbox` or `fail`."""
 
-    ref: int
-    after: int
-    upto: int = 0
-    limit: int = 100
-    large: int = 0
+    ref: Ref
+    after: Nat
+    upto: Nat = 0
+    limit: Amount = 100
+    large: Nat = 0
 
 
 class Query(Frame, tag="query"):
     """Ask for something that is not a range of entries. Answered by `result` or `fail`."""
 
-    ref: int
-    name: str
+    ref: Ref
+    name: Name
     log: LogId = LogId("")
     args: msgspec.Raw = EMPTY
 
@@ -90,14 +103,14 @@ class Query(Frame, tag="query"):
 class Subscribe(Frame, tag="subscribe"):
     """Get what happens in a log from now on (members get it without asking)."""
 
-    ref: int
+    ref: Ref
     log: LogId
 
 
 class Unsubscribe(Frame, tag="unsubscribe"):
     """Do not get it any more on this connection."""
 
-    ref: int
+    ref: Ref
     log: LogId
 
 
@@ -109,10 +122,10 @@ class Cursor(Frame, tag="cursor"):
     """
 
     log: LogId
-    delivered: Seq = Seq(0)
-    read: Seq = Seq(0)
-    mark: int = -1  # version of the "mark unread" flag that was seen; clears it
-    ref: int = 0
+    delivered: At = Seq(0)
+    read: At = Seq(0)
+    mark: Mark = -1  # version of the "mark unread" flag that was seen; clears it
+    ref: Nat = 0
     user: UserId = UserId("")
 
 
@@ -120,7 +133,7 @@ class Signal(Frame, tag="signal"):
     """Tell the others now, store nothing (typing). From the server: `user` and `device` set."""
 
     log: LogId
-    name: str
+    name: Name
     body: msgspec.Raw = EMPTY
     user: UserId = UserId("")
     device: DeviceId = DeviceId("")
@@ -129,7 +142,7 @@ class Signal(Frame, tag="signal"):
 class Ping(Frame, tag="ping"):
     """I am alive. `inbox` is my sync token: the answer's digest is counted from there."""
 
-    inbox: int = 0
+    inbox: Nat = 0
     away: bool = False
 
 
@@ -214,7 +227,11 @@ class Deliver(Frame, tag="deliver"):
 
 
 class Inbox(Frame, tag="inbox"):
-    """Answer to `sync` (`ref` set), or rows that changed (`ref` 0): replace what you have."""
+    """Answer to `sync` (`ref` set), or rows that changed (`ref` 0): replace what you have.
+
+    `ref` 0 with `page.more`: something other than entries was left out because the connection
+    was too slow. Begin a sync, and ask again for what is on the screen (receipts, presence).
+    """
 
     page: InboxPage
     ref: int = 0
