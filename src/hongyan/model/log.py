@@ -220,3 +220,14 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     user: UserId
     delivered: Seq
     read: Seq
+
+
+def merge_settings(old: msgspec.Raw, change: msgspec.Raw) -> msgspec.Raw:
+    """Lay the keys of `change` over `old`; null removes a key. Both are JSON objects."""
+    merged: dict[str, msgspec.Raw] = msgspec.json.decode(old, type=dict[str, msgspec.Raw])
+    for key, value in msgspec.json.decode(change, type=dict[str, msgspec.Raw]).items():
+        if bytes(value) == b"null":
+            merged.pop(key, None)
+        else:
+            merged[key] = value
+    return msgspec.Raw(msgspec.json.encode(merged))

@@ -1,0 +1,1 @@
+"""Every port in plain memory: for tests, and the model the real adapters are measured by."""
