@@ -1,0 +1,1 @@
+"""Chat: direct conversations and groups, as pure rules."""

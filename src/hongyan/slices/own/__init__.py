@@ -1,0 +1,1 @@
+"""A user's own log: block list and settings that all devices of the user share."""
