@@ -1,0 +1,67 @@
+"""How the documentation is built. Offline: nothing here asks another host for anything."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+?)"', (HERE.parent / "src/hongyan/__init__.py").read_text("utf-8")
+)
+assert VERSION is not None
+
+project = "hongyan"
+author = "The hongyan founders"
+copyright = "The hongyan founders, Apache-2.0"
+release = version = VERSION[1]
+
+extensions = ["myst_parser"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+suppress_warnings: list[str] = []
+nitpicky = True
+
+exclude_patterns = ["_build", "spec/*.md"]  # the areas of the specification are read by spec.md
+html_theme = "furo"
+html_title = f"hongyan {release}"
+html_show_sourcelink = False
+html_copy_source = False
+
+# The rules stand in one file per area, so that a change of an area touches one file; readers get
+# one page. Areas come in this order, others after them by name.
+SPEC_ORDER = (
+    "wire", "session", "durable", "order", "replica", "unread", "access", "presence", "limits",
+    "chat", "search", "consumers",
+)  # fmt: skip
+SPEC_MARK = "<!-- areas -->"
+
+
+def spec_areas() -> list[Path]:
+    """The files of the specification in reading order."""
+
+    def rank(path: Path) -> tuple[int, str]:
+        known = path.stem in SPEC_ORDER
+        return (SPEC_ORDER.index(path.stem) if known else len(SPEC_ORDER), path.stem)
+
+    return sorted((HERE / "spec").glob("*.md"), key=rank)
+
+
+def assemble_spec(app: Any, docname: str, source: list[str]) -> None:
+    """Put the areas into the specification page; their links are relative to docs/spec/."""
+    if docname != "spec":
+        return
+    areas = []
+    for path in spec_areas():
+        app.env.note_dependency(str(path))
+        text = path.read_text("utf-8").strip()
+        text = re.sub(r"^#(?=#* )", "##", text, flags=re.MULTILINE)  # one level deeper
+        areas.append(text.replace("](../", "]("))
+    source[0] = source[0].replace(SPEC_MARK, "\n\n".join(areas))
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Called by Sphinx."""
+    app.connect("source-read", assemble_spec)
+    return {"parallel_read_safe": True}
