@@ -322,12 +322,20 @@ class Search(Protocol):
     """Full text, derived from the feed; may be wiped and rebuilt at any moment."""
 
     async def index(self, items: Sequence[tuple[int, LogId, Seq, str]], pos: int) -> None:
-        """Put (pos, log, seq, text) in; "" removes (log, seq). Save `pos` as the consumer's
-        position in the same transaction. Idempotent."""
+        """Put (pos, log, seq, text) in; "" removes (log, seq) for good, a later text for it is
+        ignored. Save `pos` as the consumer's position in the same transaction.
+
+        Idempotent: items at or below the saved position are in already and are skipped. A text
+        replaces the one before, but its hit keeps the position of the first one.
+        """
         ...
 
     async def position(self) -> int:
         """The saved position of the feed."""
+        ...
+
+    async def wipe(self) -> None:
+        """Forget all; the position is 0 again. Called between two `index` of the one consumer."""
         ...
 
     async def find(

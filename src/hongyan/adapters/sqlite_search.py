@@ -76,8 +76,7 @@ class SqliteSearch:
             raise StoreDown(f"search index {path}: {exc}") from exc
 
     async def index(self, items: Sequence[tuple[int, LogId, Seq, str]], pos: int) -> None:
-        """See the port. Items at or below the saved position are in already and are skipped; a
-        hit keeps the position of the first text of its (log, seq), so edits do not move it.
+        """See the port.
 
         Raises:
             StoreDown: nothing was written; read `position` again, it may have gone back to 0.
@@ -87,6 +86,10 @@ class SqliteSearch:
     async def position(self) -> int:
         """See the port. Goes back to 0 when the file had to be made new."""
         return await self._write(self._position)
+
+    async def wipe(self) -> None:
+        """See the port."""
+        await self._write(partial(self._mend, "wiped"))
 
     async def find(
         self, tenant: TenantId, text: str, *, log: LogId | None, before: int, limit: int
@@ -178,18 +181,18 @@ class SqliteSearch:
             self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
         self._connect()
 
-    def _mend(self) -> None:
-        """In the writing thread: throw the damaged file away."""
+    def _mend(self, why: str) -> None:
+        """In the writing thread: throw the file away."""
         self._reader.submit(self._reading.close).result()
         self._writing.close()
-        self._make_new("damaged")
+        self._make_new(why)
         self._damaged = False
 
     # -- writing ---------------------------------------------------------------------------------
 
     def _position(self) -> int:
         if self._damaged:
-            self._mend()
+            self._mend("damaged")
         return self._saved()
 
     def _saved(self) -> int:
@@ -198,7 +201,7 @@ class SqliteSearch:
 
     def _index(self, items: Sequence[tuple[int, LogId, Seq, str]], pos: int) -> None:
         if self._damaged:
-            self._mend()
+            self._mend("damaged")
             raise StoreDown("the search index was damaged and starts again from 0")
         db = self._writing
         db.execute("begin immediate")

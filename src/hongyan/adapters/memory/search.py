@@ -14,13 +14,15 @@ class MemorySearch:
 
     def __init__(self) -> None:
         """Empty, at position 0."""
+        self._clear()
+
+    def _clear(self) -> None:
         self._pos = 0
         self._texts: dict[tuple[LogId, Seq], tuple[int, str]] = {}
         self._erased: set[tuple[LogId, Seq]] = set()
 
     async def index(self, items: Sequence[tuple[int, LogId, Seq, str]], pos: int) -> None:
-        """See the port. Items at or below the saved position are in already and are skipped; a
-        hit keeps the position of the first text of its (log, seq), so edits do not move it."""
+        """See the port."""
         for at, log, seq, text in items:
             place = (log, seq)
             if at <= self._pos or place in self._erased:
@@ -36,6 +38,10 @@ class MemorySearch:
     async def position(self) -> int:
         """See the port."""
         return self._pos
+
+    async def wipe(self) -> None:
+        """See the port."""
+        self._clear()
 
     async def find(
         self, tenant: TenantId, text: str, *, log: LogId | None, before: int, limit: int
