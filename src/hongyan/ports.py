@@ -218,7 +218,8 @@ class Store(Protocol):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An account. `password` is an argon2id hash, "" = cannot log in by password."""
+    """An account. `password` is an argon2id hash, "" = cannot log in by password. Tokens that
+    this server issued for logins before `valid_from` (ms) are refused: the password changed."""
 
     tenant: TenantId
     user: UserId
@@ -228,6 +229,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     disabled: bool = False
     password: str = ""
     created_at: int = 0
+    valid_from: int = 0
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):

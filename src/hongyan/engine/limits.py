@@ -86,6 +86,11 @@ class KeyedBuckets:
         if self._calls % TRIM_EVERY == 0:
             self.trim(now)
 
+    def give_back(self, key: Hashable) -> None:
+        """Undo one `put` of `key`; nothing where it was forgotten meanwhile."""
+        if key in self.full_at:
+            self.full_at[key] -= self.interval
+
     def trim(self, now: float) -> None:
         """Forget idle keys of a table that is more than half full; call once per 64 new keys."""
         table = self.full_at

@@ -1,0 +1,270 @@
+"""Who is it, and may they be here: tokens, passwords, API keys and the places of devices."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+
+from msgspec.structs import replace
+
+from hongyan.config import Config, Devices
+from hongyan.engine.accounts import Accounts
+from hongyan.engine.identity import SCOPES, Identity
+from hongyan.engine.passwords import Passwords
+from hongyan.engine.tokens import OWN, Claims, JwtTokens
+from hongyan.model.errors import BadArgs, Disabled, Forbidden, Kicked, NoSuchUser, Unauthenticated
+from hongyan.model.ids import DEVICE, TENANT, USER, DeviceId, TenantId, UserId, check
+from hongyan.ports import ApiKey, Clock, Device, Directory, Evicted, User
+
+__all__ = ["Authenticator", "Identity"]
+
+KEY_PREFIX = "hyk_"
+MAX_KEY_LENGTH = 128
+
+
+class Authenticator:
+    """Tokens, API keys and devices of all tenants; passwords are proven by `accounts`.
+
+    Every method that waits may raise StoreDown (retry).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        directory: Directory,
+        clock: Clock,
+        tokens: JwtTokens,
+        passwords: Passwords | None = None,
+    ) -> None:
+        """`passwords` is made from `config.accounts` where not given; `close` ends it."""
+        self._config = config
+        self._directory = directory
+        self._clock = clock
+        self._tokens = tokens
+        settings = config.accounts
+        self._passwords = passwords or Passwords(settings.hash_memory_kib, settings.hash_rounds)
+        self.accounts = Accounts(config, directory, clock, self._passwords)
+
+    def close(self) -> None:
+        """End the worker threads. Idempotent."""
+        self._passwords.close()
+
+    # --- tokens and keys --------------------------------------------------------------------
+
+    async def authenticate(self, token: str, *, admits: bool = False) -> Identity:
+        """Whose token or API key this is. With `admits` the caller promises to call `admit`
+        next, which looks at the device; without, an evicted device's token is refused here.
+
+        The first token of a trusted issuer for a new user makes the account. The account is
+        read each time: `disabled` and `admin` are as of now, not as of the login.
+
+        Raises:
+            Unauthenticated: get a new token.
+            Disabled: the account is disabled; ask an administrator.
+            Kicked: the token's device was logged out, or a newer login took its place.
+        """
+        if token.startswith(KEY_PREFIX):
+            return await self._by_key(token)
+        claims, issuer = await self._tokens.verify(token, self._clock.now_ms())
+        tenant, user = _names(claims)
+        account = await self._directory.user(tenant, user)
+        if account is None:
+            if issuer.iss == OWN:
+                raise Unauthenticated("the account is gone")
+            account = await self.accounts.ensure_user(tenant, user)
+        if account.disabled:
+            raise Disabled
+        if issuer.iss == OWN and claims.ep < account.valid_from:
+            raise Unauthenticated("the password was changed: log in again")
+        if claims.dev and not admits:
+            await self._check_device(tenant, user, claims)
+        return Identity(
+            tenant=tenant,
+            user=user,
+            epoch=claims.ep,
+            device=DeviceId(claims.dev),
+            admin=account.admin or (issuer.iss != OWN and issuer.admin and claims.adm),
+            expires_at=int(claims.exp * 1000),
+        )
+
+    async def _check_device(self, tenant: TenantId, user: UserId, claims: Claims) -> None:
+        for device in await self._directory.devices(tenant, user):
+            if device.device == claims.dev and claims.ep <= device.kicked:
+                raise Kicked
+
+    def issue(self, identity: Identity, ttl_s: int) -> str:
+        """A token of this server for `identity`, good for `ttl_s` seconds from now. The login
+        epoch is kept: renewing a token does not take another device's place."""
+        now_s = self._clock.now_ms() / 1000
+        return self._tokens.sign(
+            Claims(
+                sub=identity.user,
+                tnt=identity.tenant,
+                iat=int(now_s),
+                exp=int(now_s) + ttl_s,
+                ep=identity.epoch,
+                dev=identity.device,
+                adm=identity.admin,
+            )
+        )
+
+    async def grant(
+        self, tenant: TenantId, user: UserId, *, device: str = "", ttl_s: int = 0
+    ) -> str:
+        """A token of this server for an account, as a new login; no password is asked, so the
+        caller must have the right. `ttl_s` 0 = as configured.
+
+        Raises:
+            NoSuchUser, Disabled; BadId: the device's name.
+        """
+        if device:
+            check(DEVICE, device, "device")
+        account = await self._directory.user(tenant, user)
+        if account is None:
+            raise NoSuchUser
+        if account.disabled:
+            raise Disabled
+        identity = Identity(
+            tenant=tenant,
+            user=user,
+            epoch=await self._next_epoch(account),
+            device=DeviceId(device),
+            admin=account.admin,
+        )
+        return self.issue(identity, ttl_s or self._config.tokens.ttl_s)
+
+    async def _next_epoch(self, account: User) -> int:
+        """Above all logins of the user's devices, also when the clock was set back."""
+        devices = await self._directory.devices(account.tenant, account.user)
+        newest = max((max(device.epoch, device.kicked) for device in devices), default=0)
+        return max(self._clock.now_ms(), account.valid_from, newest + 1)
+
+    async def create_key(self, tenant: TenantId, scopes: tuple[str, ...]) -> tuple[ApiKey, str]:
+        """A new API key and its text, which cannot be shown again.
+
+        Raises:
+            BadArgs: no scope, or one that does not exist.
+        """
+        check(TENANT, tenant, "tenant")
+        if not scopes or (unknown := set(scopes) - SCOPES):
+            raise BadArgs(f"scopes are some of {', '.join(sorted(SCOPES))}, not {unknown or '{}'}")
+        key_id = secrets.token_hex(6)
+        text = f"{KEY_PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
+        key = ApiKey(
+            id=key_id,
+            tenant=tenant,
+            digest=hashlib.sha256(text.encode()).digest(),
+            scopes=tuple(sorted(set(scopes))),
+            created_at=self._clock.now_ms(),
+        )
+        await self._directory.put_key(key)
+        return key, text
+
+    async def _by_key(self, text: str) -> Identity:
+        if len(text) > MAX_KEY_LENGTH:
+            raise Unauthenticated("no such API key")
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        key = await self._directory.key(digest)
+        if key is None or not hmac.compare_digest(key.digest, digest):
+            raise Unauthenticated("no such API key")
+        return Identity(
+            tenant=key.tenant,
+            user=UserId(""),
+            epoch=key.created_at,
+            admin="admin" in key.scopes,
+            scopes=key.scopes,
+        )
+
+    async def act_as(self, identity: Identity, user: str) -> Identity:
+        """The same tenant's `user`, in whose name an API key calls.
+
+        Raises:
+            Forbidden: not an API key with the scope `send_as`. NoSuchUser, Disabled, BadId.
+        """
+        if not identity.scopes or not identity.may("send_as"):
+            raise Forbidden("the key lacks the scope send_as")
+        account = await self._directory.user(identity.tenant, UserId(check(USER, user, "user")))
+        if account is None:
+            raise NoSuchUser
+        if account.disabled:
+            raise Disabled
+        return replace(identity, user=account.user, admin=False)
+
+    async def login(
+        self, tenant: str, user: str, password: str, *, device: str = "", ip: str = ""
+    ) -> str:
+        """A token for user and password; with `device`, good for that device only.
+
+        `ttl_s` of the token is as configured. Raises what `Accounts.prove` raises: WrongPassword,
+        Disabled, TooFast, Overloaded, Forbidden, BadId.
+        """
+        account = await self.accounts.prove(tenant, user, password, ip)
+        return await self.grant(account.tenant, account.user, device=device)
+
+    async def change_password(
+        self, identity: Identity, old: str, new: str, *, ip: str = ""
+    ) -> tuple[str, list[Evicted]]:
+        """Set one's own password. All tokens of earlier logins are void, a new one is returned;
+        publish the hints: the user's other devices are disconnected.
+
+        Raises what `Accounts.prove` raises; BadArgs: the new password is not allowed.
+        """
+        account, evicted = await self.accounts.change_password(identity, old, new, ip=ip)
+        token = await self.grant(account.tenant, account.user, device=identity.device)
+        return token, [hint for hint in evicted if hint.device != identity.device]
+
+    async def claim_admin(
+        self, code: str, password: str, *, user: str = "admin", device: str = "", ip: str = ""
+    ) -> str:
+        """Use the first administrator's one-time code and log in; see `Accounts.claim_admin`."""
+        account = await self.accounts.claim_admin(code, password, user=user, ip=ip)
+        return await self.grant(account.tenant, account.user, device=device)
+
+    # --- devices ----------------------------------------------------------------------------
+
+    async def admit(self, identity: Identity, device: str, cls: str) -> tuple[int, list[DeviceId]]:
+        """Give the login its place among the user's devices of this class.
+
+        Returns its epoch and the devices that lose theirs (publish Evicted for them). The newer
+        login stays, whatever the order in which the two come, on whatever node.
+
+        Raises:
+            Kicked: newer logins hold all places, or this one was evicted before.
+            Unauthenticated: the token is for another device. BadId; BadArgs: no such class.
+        """
+        device_id = DeviceId(check(DEVICE, device, "device"))
+        if cls not in Devices.__struct_fields__:
+            raise BadArgs(f"a device class is one of {', '.join(Devices.__struct_fields__)}")
+        if identity.device and identity.device != device:
+            raise Unauthenticated("this token was issued to another device")
+        if identity.scopes:  # an API key holds no device
+            return identity.epoch, []
+        evicted = await self._directory.admit(
+            identity.tenant,
+            identity.user,
+            Device(device=device_id, cls=cls, epoch=identity.epoch),
+            most=getattr(self._config.devices, cls),
+            now_ms=self._clock.now_ms(),
+        )
+        return identity.epoch, evicted
+
+    async def logout(self, identity: Identity, device: str) -> None:
+        """Forget this device's login: its token is refused from now on."""
+        await self._directory.revoke(
+            identity.tenant, identity.user, DeviceId(check(DEVICE, device, "device"))
+        )
+
+
+def _names(claims: Claims) -> tuple[TenantId, UserId]:
+    """Tenant and user of a verified token.
+
+    Raises:
+        BadId: the issuer names somebody as nobody can be called here.
+    """
+    if claims.dev:
+        check(DEVICE, claims.dev, "device")
+    return (
+        TenantId(check(TENANT, claims.tnt, "tenant")),
+        UserId(check(USER, claims.sub, "user")),
+    )

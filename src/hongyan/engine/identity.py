@@ -1,0 +1,25 @@
+"""What the server knows of whoever is calling."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hongyan.model.ids import DeviceId, TenantId, UserId
+
+SCOPES = frozenset({"users", "send", "send_as", "read", "admin", "metrics"})  # of API keys
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Somebody who was let in. `user` is "" for an API key that speaks for nobody (`act_as`)."""
+
+    tenant: TenantId
+    user: UserId
+    epoch: int  # ms; orders the logins of a user
+    device: DeviceId = DeviceId("")  # the only device the token is good for; "" = any
+    admin: bool = False
+    scopes: tuple[str, ...] = ()  # of an API key
+    expires_at: int = 0  # ms; 0 = never
+
+    def may(self, scope: str) -> bool:
+        """Does this identity carry the right? Administrators carry all."""
+        return self.admin or scope in self.scopes
