@@ -1,0 +1,488 @@
+"""The client's half of a session: what to send, what an answer belongs to, when to come back.
+
+This is the whole protocol of a client without a socket, and the contract for SDKs in other
+languages: `docs/protocol.md` tells the same in prose. One object serves one device for its whole
+life, over all its connections. The shell around it owns the socket, the clock and the disk:
+
+1. Connect; send `hello(token, now)` as the first message.
+2. For every message: handle the events of `receive(message, now)` in order. A BadFrame out of it
+   means that the peer is no hongyan server: close.
+3. After whatever may have queued something (a request, receive, tick): send what `take()` gives
+   until it gives None.
+4. Call `tick(now)` at the latest at `due()`; handle its events like those of receive.
+5. When the socket is gone, or could not be opened: `lost(now)`; then wait `reconnect_in(random())`
+   seconds and start again at 1. None means: not before a person says so.
+
+Calls survive a lost connection by themselves: they are sent again, in order, with the same `op`.
+Reads and queries do not: they come back as Refused with a retryable error. Times are seconds of a
+monotonic clock. No method waits; none but those documented raises for what the peer does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+import msgspec
+
+from hongyan.model.errors import BadFrame, FrameTooBig, GoingAway, TimedOut
+from hongyan.model.ids import DeviceId, LogId, OpId, Seq
+from hongyan.wire.codec import MAX_FRAMES, Codec
+from hongyan.wire.events import (
+    Answered,
+    Asked,
+    Closed,
+    Event,
+    Opened,
+    Refused,
+    Request,
+    Rows,
+    Stale,
+    backoff,
+    refusal_of,
+)
+from hongyan.wire.frames import (
+    Ack,
+    Behind,
+    Bye,
+    Call,
+    Cursor,
+    Deliver,
+    Fail,
+    Frame,
+    Goodbye,
+    Hello,
+    Inbox,
+    InboxPage,
+    Limits,
+    Page,
+    Ping,
+    Pong,
+    Query,
+    Read,
+    Result,
+    ServerFrame,
+    Signal,
+    Subscribe,
+    Sync,
+    Unsubscribe,
+    Welcome,
+)
+from hongyan.wire.heads import Heads
+from hongyan.wire.states import CLIENT, ClientInput, ClientState
+
+OPEN_TIMEOUT = 10.0  # s from hello to welcome
+STABLE = 5.0  # s open after which the next loss counts as the first
+SYNC_ROWS = 100  # rows asked for in a page of a sync
+MAX_SIGNALS = 64  # waiting to be sent; further ones are dropped
+
+_LASTING = (Call, Cursor)  # sent again on the next connection: they are harmless to repeat
+_ANSWERS: dict[type[Frame], type[Frame]] = {
+    Call: Ack,
+    Cursor: Ack,
+    Subscribe: Ack,
+    Unsubscribe: Ack,
+    Read: Page,
+    Query: Result,
+    Sync: Inbox,
+}
+
+
+class ClientSession:
+    """See the module. Not thread-safe; one owner."""
+
+    def __init__(
+        self,
+        codec: Codec,
+        device: DeviceId,
+        *,
+        cls: str = "web",
+        client: str = "",
+        lang: str = "",
+        token: int = 0,
+        large: Mapping[LogId, Seq] | None = None,
+    ) -> None:
+        """`token` and `large` are what was saved of an earlier process (see Rows), or nothing."""
+        self.state: ClientState = "down"
+        self.limits: Limits | None = None  # of the newest welcome
+        self.away = False  # said with every ping; set it when the person is away
+        self.heads = Heads(token, large)
+        self._codec = codec
+        self._device, self._cls, self._client, self._lang = device, cls, client, lang
+        self._ref = 0
+        self._waiting: deque[Request] = deque()  # not sent on this connection
+        self._inflight: dict[int, Request] = {}  # sent, in order, not answered
+        self._loose: deque[bytes] = deque()  # frames that want no answer
+        self._signals = 0  # of them
+        # Moves without ref, by log: of this heartbeat and of the one before. The server stores
+        # them within seconds; until two pongs later they are sent again after a reconnect.
+        self._cursors: dict[LogId, Cursor] = {}
+        self._older: dict[LogId, Cursor] = {}
+        self._syncing = 0  # ref of the sync page asked for
+        self._sync_again = False
+        self._heartbeat = 0.0  # s
+        self._heard = 0.0
+        self._began = 0.0  # hello, or welcome
+        self._opened = False  # by a welcome, on this connection
+        self._next_ping = 0.0
+        self._pinged: int | None = None  # token of the ping that waits for its pong
+        self._attempts = 0
+        self._comeback: float | None = 0.0  # s, as the last goodbye said
+
+    # --- requests -----------------------------------------------------------------------------
+
+    def call(self, name: str, args: bytes, *, op: OpId, log: LogId = LogId("")) -> int:
+        """Queue a call; return its ref. `args` is JSON. Allowed in any state.
+
+        Answered once, by Answered with an Ack or by Refused, however many connections it takes.
+
+        Raises:
+            FrameTooBig: it can never be sent.
+        """
+        return self._ask(Call(self._next_ref(), name, op, log, msgspec.Raw(args)))
+
+    def read(
+        self,
+        log: LogId,
+        *,
+        after: Seq | None = None,
+        before: Seq | None = None,
+        around: Seq | None = None,
+        limit: int = 50,
+    ) -> int:
+        """Queue a read of a range (exactly one of the three; `before` 0 = the newest).
+
+        Raises:
+            GoingAway: there is no open session; ask again after the next Opened.
+        """
+        self._need_open()
+        return self._ask(Read(self._next_ref(), log, after, before, around, limit))
+
+    def query(self, name: str, args: bytes = b"{}", *, log: LogId = LogId("")) -> int:
+        """Queue a query; `args` is JSON. Raises like `read`."""
+        self._need_open()
+        return self._ask(Query(self._next_ref(), name, log, msgspec.Raw(args)))
+
+    def subscribe(self, log: LogId, on: bool = True) -> int:
+        """Queue a subscribe or unsubscribe; it holds for this connection. Raises like `read`."""
+        self._need_open()
+        ref = self._next_ref()
+        return self._ask(Subscribe(ref, log) if on else Unsubscribe(ref, log))
+
+    def move(
+        self,
+        log: LogId,
+        *,
+        delivered: Seq = Seq(0),
+        read: Seq = Seq(0),
+        mark: int = -1,
+        durable: bool = False,
+    ) -> int:
+        """Queue a move of the own cursors; return its ref, or 0 where no answer is wanted.
+
+        With `durable` it is answered like a call. Without, moves of one log are merged, and those
+        of the last one or two heartbeats are sent again after a reconnect. Allowed in any state.
+        """
+        if durable:
+            ref = self._next_ref()
+            return self._ask(Cursor(log, delivered, read, mark, ref))
+        cursor = self._merge(Cursor(log, delivered, read, mark))
+        if self.state == "open":
+            self._loose.append(self._codec.encode(cursor))
+        return 0
+
+    def signal(self, log: LogId, name: str, body: bytes = b"{}") -> bool:
+        """Queue a signal, or drop it (False) when the session is not open or much is waiting."""
+        if self.state != "open" or self._signals >= MAX_SIGNALS:
+            return False
+        self._signals += 1
+        self._loose.append(self._codec.encode(Signal(log, name, msgspec.Raw(body))))
+        return True
+
+    def sync(self) -> None:
+        """Bring the rows up to date. Runs by itself after a welcome, when a heartbeat shows a
+        loss, and when the server says that it left something out; Rows follow."""
+        if self._syncing:
+            self._sync_again = True
+        elif self.state == "open":
+            self._ask_rows(after=self.heads.token, upto=0)
+
+    # --- connection ---------------------------------------------------------------------------
+
+    def hello(self, token: str, now: float) -> bytes:
+        """Start on a new connection; return the first message to send.
+
+        `token` is the access token; get a fresh one for every connection.
+        """
+        self._step("hello")
+        self._began = self._heard = now
+        self._comeback = 0.0
+        return self._codec.encode(
+            Hello(
+                token,
+                self._device,
+                self._cls,
+                self._client,
+                self.heads.token,
+                self.heads.large_digest(),
+                SYNC_ROWS,
+                self._lang,
+            )
+        )
+
+    def receive(self, data: bytes, now: float) -> list[Event]:
+        """Take one message of the server; return what it means, in order.
+
+        Raises:
+            BadFrame: the message is none of a hongyan server; close the socket, then `lost`.
+        """
+        self._heard = now
+        events: list[Event] = []
+        for frame in self._codec.decode_server(data):
+            self._take_in(frame, now, events)
+        return events
+
+    def due(self) -> float | None:
+        """When to call `tick` at the latest; None = not before the state changes."""
+        if self.state == "opening":
+            return self._began + OPEN_TIMEOUT
+        return self._next_ping if self.state == "open" else None
+
+    def tick(self, now: float) -> list[Event]:
+        """Keep the heartbeat: queue a ping each interval, notice that the server is dead.
+
+        Closed comes when no welcome came within 10 s, or nothing within two intervals.
+        """
+        if self.state == "opening" and now >= self._began + OPEN_TIMEOUT:
+            return self._give_up("no welcome")
+        if self.state != "open" or now < self._next_ping:
+            return []
+        if self._pinged is not None and now - self._heard >= 2 * self._heartbeat:
+            return self._give_up("no answer to two pings")
+        self._next_ping = now + self._heartbeat
+        self._pinged = self.heads.token
+        self._loose.append(self._codec.encode(Ping(self.heads.token, self.away)))
+        return []
+
+    def bye(self, *, logout: bool = False) -> bytes:
+        """The last message of a client that leaves on purpose; close after sending it."""
+        self._step("bye")
+        self._comeback = None
+        return self._codec.encode(Bye(logout))
+
+    def lost(self, now: float) -> list[Event]:
+        """The connection is gone, or could not be made. Reads and queries come back as Refused;
+        calls wait."""
+        stable = self._opened and now - self._began >= STABLE
+        self._attempts = 0 if stable else self._attempts + 1
+        self._opened = False
+        if self.state == "down":
+            return []
+        self._step("lost")
+        self._loose.clear()
+        self._signals = 0
+        self._syncing, self._sync_again, self._pinged = 0, False, None
+        self.heads.abandon()
+        requests = [*self._inflight.values(), *self._waiting]
+        self._inflight.clear()
+        self._waiting = deque(r for r in requests if isinstance(r.frame, _LASTING))
+        why = GoingAway("the connection was lost; ask again")
+        return [
+            Refused(request, why)
+            for request in requests
+            if not isinstance(request.frame, (*_LASTING, Sync))
+        ]
+
+    def reconnect_in(self, roll: float) -> float | None:
+        """Seconds to wait before the next connection; `roll` is a random number in [0, 1).
+
+        None: the server said not to come back by itself (kicked, disabled, mend the client), or
+        this side said bye.
+        """
+        if self._comeback is None:
+            return None
+        return max(self._comeback, backoff(self._attempts, roll))
+
+    def take(self, most: int = 64 * 1024) -> bytes | None:
+        """The next message to send, of one or several frames; None = nothing may be sent now."""
+        if self.state != "open" or self.limits is None:
+            return None
+        most = min(most, self.limits.message_bytes)
+        frames: list[bytes] = []
+        size = 2
+        while len(frames) < MAX_FRAMES:
+            if self._loose:
+                data = self._loose[0]
+            elif self._waiting and len(self._inflight) < self.limits.window:
+                data = self._waiting[0].data
+            else:
+                break
+            if frames and size + len(data) + 1 > most:
+                break
+            size += len(data) + 1
+            frames.append(data)
+            if self._loose:
+                self._loose.popleft()
+            else:
+                request = self._waiting.popleft()
+                self._inflight[request.ref] = request
+        if not self._loose:
+            self._signals = 0
+        return self._codec.join(frames) if frames else None
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _step(self, given: ClientInput) -> None:
+        after = CLIENT.get((self.state, given))
+        if after is None:
+            raise RuntimeError(f"{given} while {self.state}")
+        self.state = after
+
+    def _next_ref(self) -> int:
+        self._ref += 1
+        return self._ref
+
+    def _need_open(self) -> None:
+        if self.state != "open":
+            raise GoingAway("no open session; ask again when there is one")
+
+    def _ask(self, frame: Asked, *, first: bool = False) -> int:
+        request = Request(frame.ref, frame, self._codec.encode(frame))
+        self._check_size(request)
+        if first:
+            self._waiting.appendleft(request)
+        else:
+            self._waiting.append(request)
+        return request.ref
+
+    def _check_size(self, request: Request) -> None:
+        if self.limits is not None and len(request.data) > self.limits.message_bytes:
+            raise FrameTooBig(f"{len(request.data)} bytes, limit {self.limits.message_bytes}")
+
+    def _give_up(self, text: str) -> list[Event]:
+        self._step("goodbye")
+        return [Closed(TimedOut(text))]
+
+    def _take_in(self, frame: ServerFrame, now: float, events: list[Event]) -> None:
+        """One frame of the server: keep the books, tell the shell."""
+        match frame:
+            case Welcome():
+                self._welcomed(frame, now, events)
+            case Goodbye():
+                self._step("goodbye")
+                after = frame.reconnect_after_ms
+                self._comeback = None if after < 0 else after / 1000
+                events.append(Closed(refusal_of(frame.code, frame.text, max(after, 0))))
+            case Fail():
+                self._failed(frame, events)
+            case _ if (self.state, "frame") not in CLIENT:
+                raise BadFrame(f"{type(frame).__name__} while {self.state}")
+            case Ack() | Page() | Result():
+                self._answered(frame, events)
+            case Inbox():
+                self._inbox(frame, events)
+            case Pong():
+                self._ponged(frame)
+            case _:
+                if isinstance(frame, Deliver):
+                    self.heads.entries(frame.log, frame.entries)
+                elif isinstance(frame, Behind):
+                    self.heads.reached(frame.log, frame.head)
+                events.append(frame)
+
+    def _welcomed(self, welcome: Welcome, now: float, events: list[Event]) -> None:
+        if (self.state, "welcome") not in CLIENT:
+            raise BadFrame(f"a welcome while {self.state}")
+        self._step("welcome")
+        self.limits = welcome.limits
+        self._began, self._opened = now, True
+        self._heartbeat = max(1.0, welcome.heartbeat_ms / 1000)
+        self._next_ping = now + self._heartbeat
+        events.append(Opened(welcome))
+        fitting: deque[Request] = deque()
+        for request in self._waiting:
+            try:
+                self._check_size(request)
+                fitting.append(request)
+            except FrameTooBig as why:
+                events.append(Refused(request, why))
+        self._waiting = fitting
+        for cursor in self._older.values():
+            self._merge(cursor)
+        self._older = {}
+        self._loose.extend(self._codec.encode(cursor) for cursor in self._cursors.values())
+        self._rows(welcome.inbox, events)
+
+    def _answered(self, frame: Ack | Page | Result, events: list[Event]) -> None:
+        request = self._inflight.get(frame.ref)
+        if request is None:
+            return  # answered before, over another connection
+        if not isinstance(frame, _ANSWERS[type(request.frame)]):
+            raise BadFrame(f"{type(frame).__name__} answers {type(request.frame).__name__}")
+        del self._inflight[frame.ref]
+        events.append(Answered(request, frame))
+
+    def _failed(self, frame: Fail, events: list[Event]) -> None:
+        why = refusal_of(frame.code, frame.text, frame.retry_after_ms)
+        request = self._inflight.pop(frame.ref, None)
+        if request is not None and request.ref == self._syncing:
+            self._syncing, self._sync_again = 0, True  # with the next pong
+            self.heads.abandon()
+            request = None
+        events.append(Refused(request, why))
+
+    def _inbox(self, frame: Inbox, events: list[Event]) -> None:
+        if not frame.ref:
+            for row in frame.page.rows:
+                self.heads.pushed(row)
+            if frame.page.rows:
+                events.append(Rows(frame.page.rows, [], None))
+            if frame.page.more:
+                events.append(Stale())
+                self.sync()
+        elif frame.ref == self._syncing:
+            del self._inflight[frame.ref]
+            self._syncing = 0
+            self._rows(frame.page, events)
+
+    def _rows(self, page: InboxPage, events: list[Event]) -> None:
+        """A page of a sync: go on, or finish."""
+        for row in page.rows:
+            self.heads.synced(row)
+        self.heads.list_large(page.large)
+        if page.more and page.rows:
+            events.append(Rows(page.rows, page.large, None))
+            self._ask_rows(after=page.rows[-1].useq, upto=page.upto)
+            return
+        self.heads.finish(page.upto)
+        events.append(Rows(page.rows, page.large, page.upto))
+        if self._sync_again:
+            self._sync_again = False
+            self.sync()
+
+    def _ask_rows(self, after: int, upto: int) -> None:
+        ref = self._syncing = self._next_ref()
+        large = self.heads.large_digest()
+        self._ask(Sync(ref, after, upto, SYNC_ROWS, large), first=True)
+
+    def _merge(self, move: Cursor) -> Cursor:
+        """Remember the move, together with what is remembered of its log."""
+        if (old := self._cursors.get(move.log)) is not None:
+            move = Cursor(
+                move.log,
+                max(move.delivered, old.delivered),
+                max(move.read, old.read),
+                max(move.mark, old.mark),
+            )
+        self._cursors[move.log] = move
+        return move
+
+    def _ponged(self, pong: Pong) -> None:
+        pinged, self._pinged = self._pinged, None
+        self._older, self._cursors = self._cursors, {}
+        if pinged != self.heads.token or self._syncing:
+            return  # counted from another token, or about to be mended
+        differs = pong.inbox > self.heads.highest or pong.digest != self.heads.digest()
+        if differs or self._sync_again:
+            self._sync_again = False
+            self.sync()
