@@ -40,6 +40,8 @@ UNREADABLE = (ValueError, RecursionError, OverflowError, TypeError)
 _CLIENT_TAGS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(ClientFrame))
 _SERVER_TAGS = frozenset(str(kind.__struct_config__.tag) for kind in get_args(ServerFrame))
 
+_WITH_ARGS = (Call, Query)  # a tuple: `Call | Query` would be built anew for every frame
+
 # Made and bound once: these run for every frame.
 _encode_json: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 _encode_sorted: Callable[[Any], bytes] = msgspec.json.Encoder(order="sorted").encode
@@ -147,7 +149,7 @@ def fail(why: Refusal, ref: int) -> Fail:
 def _cleaned(frame: ClientFrame) -> ClientFrame | Fail:
     """Make the free part of a frame canonical, or say what is wrong with it."""
     try:
-        if isinstance(frame, Call | Query):
+        if isinstance(frame, _WITH_ARGS):
             frame.args = canonical(bytes(frame.args))
         elif isinstance(frame, Signal):
             frame.body = canonical(bytes(frame.body))

@@ -14,6 +14,7 @@ from hongyan.wire.events import (
     refusal_of,
 )
 from hongyan.wire.heads import heads_digest
+from hongyan.wire.server_session import Outgoing, ServerSession
 
 __all__ = [
     "Answered",
@@ -21,9 +22,11 @@ __all__ = [
     "Closed",
     "Event",
     "Opened",
+    "Outgoing",
     "Refused",
     "Request",
     "Rows",
+    "ServerSession",
     "Stale",
     "backoff",
     "heads_digest",
