@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import resource
 import signal
 import socket
@@ -14,6 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 
+import structlog
+
 from hongyan.config import Limits, Server
 from hongyan.transport import messages as ws
 from hongyan.transport.httpserver import HttpServer
@@ -21,7 +22,7 @@ from hongyan.transport.reception import Doors, Reception, Sniffer
 from hongyan.transport.tls import Tls
 from hongyan.transport.websocket import Endpoint
 
-log = logging.getLogger("hongyan.transport")
+log = structlog.get_logger(__name__)
 
 SPARE_FDS = 128  # for the store, logs, name look-ups and requests to others
 TLS_LOOK_S = 5.0
@@ -225,5 +226,5 @@ def raise_fd_limit() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
         except (OSError, ValueError) as exc:
-            log.warning("the limit of open files stays at %d: %s", soft, exc)
+            log.warning("the limit of open files stays", limit=soft, error=str(exc))
     return _MOST_FDS if soft == resource.RLIM_INFINITY else soft

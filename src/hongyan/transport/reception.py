@@ -14,6 +14,7 @@ from typing import cast
 
 import msgspec
 
+from hongyan.engine.limits import address_key
 from hongyan.transport import handshake as hs
 from hongyan.transport.problem import raw_answer
 from hongyan.transport.websocket import Connection, Endpoint, picows_protocol, replay
@@ -32,18 +33,18 @@ class Doors(msgspec.Struct, frozen=True, gc=False):
 class Slot:
     """A connection's place in the counts; given back once, by whoever sees the end."""
 
-    __slots__ = ("_desk", "ip")
+    __slots__ = ("_desk", "key")
 
-    def __init__(self, desk: Reception, ip: str) -> None:
-        """Counted by `Reception.take`."""
+    def __init__(self, desk: Reception, key: str) -> None:
+        """Counted by `Reception.take`; `key` is "" while the address is not known."""
         self._desk: Reception | None = desk
-        self.ip = ip
+        self.key = key
 
     def give_back(self) -> None:
         """Idempotent."""
         desk, self._desk = self._desk, None
         if desk is not None:
-            desk.forget(self.ip)
+            desk.forget(self.key)
 
 
 class Reception:
@@ -75,26 +76,24 @@ class Reception:
         doors = self.doors
         if doors.connections and self.open >= doors.connections:
             return None
-        if hs.trusted_ip(ip, doors.proxies):
-            ip = ""
-        elif doors.per_ip and self._by_ip[ip] >= doors.per_ip:
+        key = "" if hs.trusted_ip(ip, doors.proxies) else address_key(ip)
+        if key and doors.per_ip and self._by_ip[key] >= doors.per_ip:
             return None
         self.open += 1
         self._empty.clear()
-        if ip:
-            self._by_ip[ip] += 1
-        return Slot(self, ip)
+        if key:
+            self._by_ip[key] += 1
+        return Slot(self, key)
 
-    def forget(self, ip: str) -> None:
+    def forget(self, key: str) -> None:
         """A connection ended."""
         self.open -= 1
         if not self.open:
             self._empty.set()
-        if not ip:
-            return
-        self._by_ip[ip] -= 1
-        if not self._by_ip[ip]:
-            del self._by_ip[ip]
+        if key:
+            self._by_ip[key] -= 1
+            if not self._by_ip[key]:
+                del self._by_ip[key]
 
     async def empty_within(self, seconds: float) -> bool:
         """Wait until no connection is left; False when the time is over first."""
@@ -106,12 +105,13 @@ class Reception:
 
     def known_as(self, slot: Slot, ip: str) -> bool:
         """A connection through a proxy turns out to be `ip`; False when it has too many."""
-        if slot.ip or hs.trusted_ip(ip, self.doors.proxies):
+        if slot.key or hs.trusted_ip(ip, self.doors.proxies):
             return True
-        if self.doors.per_ip and self._by_ip[ip] >= self.doors.per_ip:
+        key = address_key(ip)
+        if self.doors.per_ip and self._by_ip[key] >= self.doors.per_ip:
             return False
-        slot.ip = ip
-        self._by_ip[ip] += 1
+        slot.key = key
+        self._by_ip[key] += 1
         return True
 
     def upgrade(

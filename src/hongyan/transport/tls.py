@@ -7,11 +7,12 @@ pair of files that does not load leaves the old certificate in use.
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from pathlib import Path
 
-log = logging.getLogger("hongyan.transport.tls")
+import structlog
+
+log = structlog.get_logger(__name__)
 
 
 class BadCertificate(Exception):
@@ -43,7 +44,7 @@ class Tls:
         self._stamp = self._look()
         self._newest = self._load()
         self.loads += 1
-        log.info("certificate loaded from %s", self._cert)
+        log.info("certificate loaded", path=str(self._cert))
 
     async def watch(self, every_s: float) -> None:
         """Reload when a file changes; looks every `every_s` seconds, until cancelled."""
@@ -58,7 +59,7 @@ class Tls:
             self.reload()
         except BadCertificate as why:
             self._stamp = ()
-            log.error("%s; the old certificate stays in use", why)
+            log.error("the old certificate stays in use", error=str(why))
 
     def _choose(self, conn: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         conn.context = self._newest

@@ -10,12 +10,12 @@ up to a bound, until the peer closes too or the time for that is over.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
 import msgspec
+import structlog
 from picows import (
     WSAutoPingStrategy,
     WSFrame,
@@ -33,7 +33,7 @@ from hongyan.transport import messages as ws
 from hongyan.transport.handshake import Upgrade
 from hongyan.wire.codec import Codec
 
-log = logging.getLogger("hongyan.transport.websocket")
+log = structlog.get_logger(__name__)
 
 WS_PATH = "/v1/ws"
 HIGH_WATER = 64 * 1024  # bytes the peer has not taken, above which nothing is read from it

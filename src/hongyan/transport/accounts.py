@@ -1,0 +1,146 @@
+"""Tokens, passwords and log-outs over HTTP."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hongyan.model.errors import BadArgs, Unauthenticated
+from hongyan.model.ids import DeviceId
+from hongyan.ports import Evicted, Hint
+from hongyan.transport.requests import Requests, json_answer, route
+
+
+class TokenRequest(msgspec.Struct):
+    """`POST /v1/token`. A token for `device` is good for that device only."""
+
+    user: str
+    password: str
+    tenant: str = "main"
+    device: str = ""
+
+
+class TokenAnswer(msgspec.Struct):
+    """A token; `expires_at` in ms since 1970."""
+
+    token: str
+    tenant: str
+    user: str
+    expires_at: int
+
+
+class ClaimRequest(msgspec.Struct):
+    """`POST /v1/claim`: the one-time code of the first start makes an administrator."""
+
+    code: str
+    password: str
+    user: str = "admin"
+    device: str = ""
+
+
+class RegisterRequest(msgspec.Struct):
+    """`POST /v1/register`."""
+
+    user: str
+    password: str
+    tenant: str = "main"
+    name: str = ""
+
+
+class PasswordRequest(msgspec.Struct):
+    """`POST /v1/password`."""
+
+    old: str
+    new: str
+
+
+class LogoutRequest(msgspec.Struct):
+    """`POST /v1/logout`. A token that is good for one device only needs no `device`."""
+
+    device: str = ""
+
+
+class AccountRoutes:
+    """The handlers. Hints of what must be disconnected go to the bus."""
+
+    def __init__(self, requests: Requests, publish: Callable[[Hint], None]) -> None:
+        """`publish` is the bus'."""
+        self._requests, self._auth, self._publish = requests, requests.auth, publish
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            route("/v1/token", "POST", self.token),
+            route("/v1/claim", "POST", self.claim),
+            route("/v1/register", "POST", self.register),
+            route("/v1/password", "POST", self.password),
+            route("/v1/logout", "POST", self.logout),
+        ]
+
+    async def token(self, request: Request) -> Response:
+        """Log in."""
+        body = await self._requests.body(request, TokenRequest)
+        token = await self._auth.login(
+            body.tenant, body.user, body.password, device=body.device, ip=self._requests.ip(request)
+        )
+        return await self._token_answer(token)
+
+    async def claim(self, request: Request) -> Response:
+        """Become the first administrator."""
+        body = await self._requests.body(request, ClaimRequest)
+        token = await self._auth.claim_admin(
+            body.code,
+            body.password,
+            user=body.user,
+            device=body.device,
+            ip=self._requests.ip(request),
+        )
+        return await self._token_answer(token)
+
+    async def _token_answer(self, token: str) -> Response:
+        who = await self._auth.authenticate(token)
+        return json_answer(TokenAnswer(token, who.tenant, who.user, who.expires_at))
+
+    async def register(self, request: Request) -> Response:
+        """Make an account: for oneself where that is open, for others with the right."""
+        by = await self._requests.identity(request) if "authorization" in request.headers else None
+        body = await self._requests.body(request, RegisterRequest)
+        await self._auth.accounts.register(
+            body.tenant,
+            body.user,
+            body.password,
+            name=body.name,
+            by=by,
+            ip=self._requests.ip(request),
+        )
+        return json_answer({"tenant": body.tenant, "user": body.user}, 201)
+
+    async def password(self, request: Request) -> Response:
+        """Change one's password: a new token, the other devices are disconnected."""
+        who = await self._requests.identity(request)
+        body = await self._requests.body(request, PasswordRequest)
+        token, evicted = await self._auth.change_password(
+            who, body.old, body.new, ip=self._requests.ip(request)
+        )
+        for hint in evicted:
+            self._publish(hint)
+        return await self._token_answer(token)
+
+    async def logout(self, request: Request) -> Response:
+        """Log a device of one's own out."""
+        who = await self._requests.identity(request)
+        if not who.user:
+            raise BadArgs("Hongyan-User: whose device?")
+        device = (await self._requests.body(request, LogoutRequest)).device or who.device
+        if not device:
+            raise BadArgs("device: which one?")
+        await self._auth.logout(who, device)
+        now = int(time.time() * 1000)  # the device may hold a later login than who asks
+        code = Unauthenticated.code
+        self._publish(Evicted(who.tenant, who.user, DeviceId(device), max(who.epoch, now), code))
+        return json_answer({})

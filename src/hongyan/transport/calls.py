@@ -1,0 +1,167 @@
+"""Calls, entries, the inbox and queries over HTTP, without a connection."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hongyan.engine.auth import Identity
+from hongyan.model.errors import BadArgs, BadId
+from hongyan.model.ids import LogId, Seq
+from hongyan.model.log import Entry
+from hongyan.transport.requests import HEADERS, Requests, json_answer, route
+from hongyan.wire import frames as f
+
+
+class Gateway(Protocol):
+    """The engine's entry for single requests; each raises its refusal."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls are taken."""
+        ...
+
+    async def call(self, identity: Identity, call: f.Call, ip: str = "") -> f.Ack:
+        """Do a call."""
+        ...
+
+    async def read(self, identity: Identity, read: f.Read, ip: str = "") -> f.Page:
+        """A range of a log."""
+        ...
+
+    async def sync(self, identity: Identity, sync: f.Sync, ip: str = "") -> f.InboxPage:
+        """Inbox rows."""
+        ...
+
+    async def query(self, identity: Identity, query: f.Query, ip: str = "") -> bytes:
+        """An answer, as JSON."""
+        ...
+
+
+class CallRequest(msgspec.Struct):
+    """`POST /v1/calls` and `/v1/logs/{log}/calls`; the header Idempotency-Key is the op."""
+
+    name: str
+    args: msgspec.Raw = f.EMPTY
+
+
+class CallAnswer(msgspec.Struct):
+    """What an `ack` says. `repeat`: this op had been done before."""
+
+    log: LogId
+    seq: Seq
+    first: Seq
+    at: int
+    stage: str
+    cls: str
+    repeat: bool
+
+
+class PageAnswer(msgspec.Struct):
+    """What a `page` says."""
+
+    log: LogId
+    entries: list[Entry]
+    amends: list[Entry]
+    floor: Seq
+    head: Seq
+    epoch: int
+    more: bool
+
+
+class CallRoutes:
+    """The handlers."""
+
+    def __init__(self, requests: Requests, gateway: Gateway) -> None:
+        """Every request goes through the gateway as a frame of a WebSocket would."""
+        self._requests, self._gateway = requests, gateway
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            route("/v1/calls", "POST", self.call),
+            # `path` takes slashes and is greedy, so a log named `…/calls` is found too.
+            route("/v1/logs/{log:path}/calls", "POST", self.call),
+            route("/v1/logs/{log:path}/entries", "GET", self.entries),
+            route("/v1/sync", "GET", self.sync),
+            route("/v1/query/{name}", "POST", self.query),
+        ]
+
+    async def call(self, request: Request) -> Response:
+        """Do a call."""
+        who = await self._requests.identity(request)
+        body = await self._requests.body(request, CallRequest)
+        op = request.headers.get("idempotency-key", "").strip('"')
+        if not op:
+            raise BadId("the header Idempotency-Key is needed: choose it once per call")
+        call = self._requests.frame(
+            f.Call,
+            t="call",
+            name=body.name,
+            op=op,
+            log=request.path_params.get("log", ""),
+            args=body.args,
+        )
+        ack = await self._gateway.call(who, call, self._requests.ip(request))
+        return json_answer(
+            CallAnswer(ack.log, ack.seq, ack.first, ack.at, ack.stage, ack.cls, ack.repeat)
+        )
+
+    async def entries(self, request: Request) -> Response:
+        """A range of a log; the newest entries where none is named."""
+        who = await self._requests.identity(request)
+        given = _numbers(request, "after", "before", "around", "limit")
+        if not given.keys() & {"after", "before", "around"}:
+            given["before"] = 0
+        read = self._requests.frame(f.Read, t="read", log=request.path_params["log"], **given)
+        page = await self._gateway.read(who, read, self._requests.ip(request))
+        return json_answer(
+            PageAnswer(
+                page.log,
+                page.entries,
+                page.amends,
+                page.floor,
+                page.head,
+                page.epoch,
+                page.more,
+            )
+        )
+
+    async def sync(self, request: Request) -> Response:
+        """Rows of the inbox."""
+        who = await self._requests.identity(request)
+        given = {"after": 0, **_numbers(request, "after", "upto", "limit", "large")}
+        page = await self._gateway.sync(
+            who, self._requests.frame(f.Sync, t="sync", **given), self._requests.ip(request)
+        )
+        return json_answer(page)
+
+    async def query(self, request: Request) -> Response:
+        """Ask; the body is the query's args."""
+        who = await self._requests.identity(request)
+        query = self._requests.frame(
+            f.Query,
+            t="query",
+            name=request.path_params["name"],
+            log=request.query_params.get("log", ""),
+            args=msgspec.Raw(await self._requests.read(request) or b"{}"),
+        )
+        answer = await self._gateway.query(who, query, self._requests.ip(request))
+        return Response(answer, media_type="application/json", headers=HEADERS)
+
+
+def _numbers(request: Request, *names: str) -> dict[str, int]:
+    """Those of the query parameters `names` that are there; the codec checks their range."""
+    given = {}
+    for name in names:
+        text = request.query_params.get(name)
+        if text is None:
+            continue
+        if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20):
+            raise BadArgs(f"{name}: {text[:40]!r} is not a number")
+        given[name] = int(text)
+    return given

@@ -1,0 +1,135 @@
+"""The HTTP side of the service: health, metrics, and the routes of `accounts` and `calls`.
+
+A request becomes the same frame a WebSocket would bring, through the same codec, so both ways
+judge alike and a call retried over the other way is the same call. Answers are JSON; errors are
+problem+json with the code of the refusal. There are no cookies: a browser page of elsewhere can
+do nothing in a user's name.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from hongyan.config import Config
+from hongyan.engine.auth import Authenticator
+from hongyan.model.errors import Forbidden
+from hongyan.ports import Hint
+from hongyan.transport.accounts import AccountRoutes
+from hongyan.transport.calls import CallRoutes, Gateway
+from hongyan.transport.problem import plain_problem
+from hongyan.transport.requests import (
+    HEADERS,
+    Requests,
+    bearer,
+    json_answer,
+    problem_answer,
+    route,
+)
+
+FORWARDING = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def build_http(
+    gateway: Gateway,
+    authenticator: Authenticator,
+    config: Config,
+    *,
+    publish: Callable[[Hint], None],
+    metrics: Callable[[], Awaitable[bytes]],
+) -> Starlette:
+    """The ASGI application. `publish` is the bus', `metrics` gives Prometheus' text format."""
+    requests = Requests(authenticator, config)
+    middleware = []
+    if config.server.allowed_origins:  # else no page of another origin may read an answer
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(config.server.allowed_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Hongyan-User"],
+                expose_headers=["Retry-After"],
+            )
+        )
+    return Starlette(
+        routes=[
+            *_Operator(requests, gateway, config.server.metrics_token, metrics).routes(),
+            *AccountRoutes(requests, publish).routes(),
+            *CallRoutes(requests, gateway).routes(),
+        ],
+        middleware=middleware,
+        exception_handlers={HTTPException: _http_error},
+    )
+
+
+class _Operator:
+    """What the operator and the load balancer ask."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        gateway: Gateway,
+        metrics_token: str,
+        metrics: Callable[[], Awaitable[bytes]],
+    ) -> None:
+        self._auth, self._gateway = requests.auth, gateway
+        self._metrics_token, self._metrics = metrics_token.encode(), metrics
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            route("/healthz", "GET", self.healthz),
+            route("/readyz", "GET", self.readyz),
+            route("/metrics", "GET", self.metrics),
+        ]
+
+    async def healthz(self, request: Request) -> Response:
+        """The process answers."""
+        return json_answer({"live": True})
+
+    async def readyz(self, request: Request) -> Response:
+        """Send traffic here, or (503) do not."""
+        ready = self._gateway.ready
+        return json_answer({"ready": ready}, 200 if ready else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        """Only with the token; without one configured, only from this machine directly."""
+        await self._check_metrics(request)
+        return Response(await self._metrics(), media_type=METRICS_TYPE, headers=HEADERS)
+
+    async def _check_metrics(self, request: Request) -> None:
+        token = bearer(request)
+        if self._metrics_token and token:
+            if hmac.compare_digest(token.encode(), self._metrics_token):
+                return
+        elif not self._metrics_token and not token and _is_direct_loopback(request):
+            return
+        if token.startswith("hyk_") and (await self._auth.authenticate(token)).may("metrics"):
+            return
+        raise Forbidden("metrics need the token of server.metrics_token")
+
+
+def _is_direct_loopback(request: Request) -> bool:
+    """Whether this machine asks without a proxy in between, as far as a request can tell."""
+    if request.client is None or any(name in request.headers for name in FORWARDING):
+        return False
+    try:
+        return ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
+
+
+async def _http_error(request: Request, exc: Exception) -> Response:
+    """No such path (404), or not with this method (405)."""
+    assert isinstance(exc, HTTPException)
+    return problem_answer(plain_problem(exc.status_code), exc.headers or {})
