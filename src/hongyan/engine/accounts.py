@@ -178,7 +178,7 @@ class Accounts:
             account = await self._directory.user(tenant, user)
             if account is None:
                 raise NoSuchUser
-            since = max(self._clock.now_ms(), account.valid_from + 1)
+            since = max(self._clock.now_ms(), account.valid_from) + 1
             account = replace(account, password=fresh, valid_from=since)
             await self._directory.put_user(account)
         return account, await self._connected(account, Unauthenticated.code)

@@ -12,7 +12,7 @@ from hongyan.config import Config, Devices
 from hongyan.engine.accounts import Accounts
 from hongyan.engine.identity import SCOPES, Identity
 from hongyan.engine.passwords import Passwords
-from hongyan.engine.tokens import OWN, Claims, JwtTokens
+from hongyan.engine.tokens import OWN, Claims, Tokens
 from hongyan.model.errors import BadArgs, Disabled, Forbidden, Kicked, NoSuchUser, Unauthenticated
 from hongyan.model.ids import DEVICE, TENANT, USER, DeviceId, TenantId, UserId, check
 from hongyan.ports import ApiKey, Clock, Device, Directory, Evicted, User
@@ -34,7 +34,7 @@ class Authenticator:
         config: Config,
         directory: Directory,
         clock: Clock,
-        tokens: JwtTokens,
+        tokens: Tokens,
         passwords: Passwords | None = None,
     ) -> None:
         """`passwords` is made from `config.accounts` where not given; `close` ends it."""

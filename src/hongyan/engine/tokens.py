@@ -87,7 +87,7 @@ class _Cached(msgspec.Struct, frozen=True):
     generation: int
 
 
-class JwtTokens:
+class Tokens:
     """Sign and verify. `secret` is this server's own HS256 key, 32 bytes or more."""
 
     def __init__(
