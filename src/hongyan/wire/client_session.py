@@ -125,7 +125,7 @@ class ClientSession:
         self._began = 0.0  # hello, or welcome
         self._opened = False  # by a welcome, on this connection
         self._next_ping = 0.0
-        self._pinged: int | None = None  # token of the ping that waits for its pong
+        self._pinged = False  # a ping waits for its pong
         self._attempts = 0
         self._comeback: float | None = 0.0  # s, as the last goodbye said
 
@@ -257,10 +257,10 @@ class ClientSession:
             return self._give_up("no welcome")
         if self.state != "open" or now < self._next_ping:
             return []
-        if self._pinged is not None and now - self._heard >= 2 * self._heartbeat:
+        if self._pinged and now - self._heard >= 2 * self._heartbeat:
             return self._give_up("no answer to two pings")
         self._next_ping = now + self._heartbeat
-        self._pinged = self.heads.token
+        self._pinged = True
         self._loose.append(self._codec.encode(Ping(self.heads.token, self.away)))
         return []
 
@@ -281,7 +281,7 @@ class ClientSession:
         self._step("lost")
         self._loose.clear()
         self._signals = 0
-        self._syncing, self._sync_again, self._pinged = 0, False, None
+        self._syncing, self._sync_again, self._pinged = 0, False, False
         self.heads.abandon()
         requests = [*self._inflight.values(), *self._waiting]
         self._inflight.clear()
@@ -478,11 +478,10 @@ class ClientSession:
         return move
 
     def _ponged(self, pong: Pong) -> None:
-        pinged, self._pinged = self._pinged, None
+        self._pinged = False
         self._older, self._cursors = self._cursors, {}
-        if pinged != self.heads.token or self._syncing:
+        if pong.inbox != self.heads.token or self._syncing:
             return  # counted from another token, or about to be mended
-        differs = pong.inbox > self.heads.highest or pong.digest != self.heads.digest()
-        if differs or self._sync_again:
+        if pong.digest != self.heads.digest() or self._sync_again:
             self._sync_again = False
             self.sync()

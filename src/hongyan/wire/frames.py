@@ -282,8 +282,8 @@ class Reset(Frame, tag="reset"):
 
 
 class Pong(Frame, tag="pong"):
-    """Answer to `ping`. `inbox` is the inbox head, `digest` that of the logs changed since the
-    token of the ping (see `wire.session.heads_digest`): when it differs from yours, sync."""
+    """Answer to `ping`. `digest` is that of the heads of the logs that changed since the token
+    `inbox` (the ping's), and of all large logs: when it differs from yours, sync."""
 
     now: int
     inbox: int

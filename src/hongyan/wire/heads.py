@@ -31,13 +31,12 @@ class Heads:
     Where the two go apart for another reason than loss, the price is one sync, never an error.
     """
 
-    __slots__ = ("_moved", "_synced", "highest", "large", "token")
+    __slots__ = ("_moved", "_synced", "large", "token")
 
     def __init__(self, token: int = 0, large: Mapping[LogId, Seq] | None = None) -> None:
         """`token` of the last finished sync and `large` as they were saved, or nothing."""
         self.token = token
         self.large: dict[LogId, Seq] = dict(large or {})
-        self.highest = token  # useq of the newest row seen
         self._moved: dict[LogId, tuple[Seq, int]] = {}  # (head, useq of the row seen, or 0)
         self._synced: dict[LogId, Seq] = {}  # rows of the sync that runs
 
@@ -55,15 +54,13 @@ class Heads:
             self._moved[log] = (max(known, head), useq)
 
     def pushed(self, row: InboxRow) -> None:
-        """A row arrived by push: it is of after the token."""
-        self.highest = max(self.highest, row.useq)
-        if not self._large_row(row):
+        """A row arrived by push."""
+        if not self._large_row(row) and row.useq > self.token:
             known, useq = self._moved.get(row.log, (Seq(0), 0))
             self._moved[row.log] = (max(known, row.head), max(useq, row.useq))
 
     def synced(self, row: InboxRow) -> None:
         """A row arrived as part of a sync."""
-        self.highest = max(self.highest, row.useq)
         if not self._large_row(row):
             self._synced[row.log] = row.head
 
@@ -75,7 +72,6 @@ class Heads:
                 self._moved.pop(log, None)
         self._synced.clear()
         self.token = token
-        self.highest = max(self.highest, token)
 
     def abandon(self) -> None:
         """The sync that runs will not be finished (connection lost)."""

@@ -96,7 +96,6 @@ class ServerSession:
     __slots__ = (
         "_bad",
         "_behind",
-        "_codec",
         "_count",
         "_decode",
         "_heard",
@@ -110,6 +109,8 @@ class ServerSession:
         "_queue",
         "_refs",
         "_stale",
+        "codec",
+        "device",
         "state",
     )
 
@@ -124,7 +125,8 @@ class ServerSession:
     ) -> None:
         """`queue_bytes` and `queue_frames` bound what waits and may be dropped (one frame over)."""
         self.state: ServerState = "new"
-        self._codec, self._decode = codec, codec.decode_client
+        self.codec, self._decode = codec, codec.decode_client
+        self.device = DeviceId("")  # the engine's to set, once it knows
         self._limits = limits
         self._patience = 2 * heartbeat_s
         self._most_bytes, self._most_frames = queue_bytes, queue_frames
@@ -227,7 +229,7 @@ class ServerSession:
         if self.state != "opening":
             return
         self.state = "open"
-        data = self._codec.encode(welcome)
+        data = self.codec.encode(welcome)
         self._queue.appendleft(_Kept(data, _SAID))
         self._kept += len(data)
         self._held[_SAID] += 1
@@ -269,11 +271,23 @@ class ServerSession:
         if isinstance(frame, Behind):
             self._mark(frame.log, frame.head)
         elif isinstance(frame, _DROPPABLE):
-            self._note(frame, missed=not isinstance(frame, Signal))
+            self.say_encoded(self.codec.encode(frame), missed=not isinstance(frame, Signal))
         elif not isinstance(frame, Pong):
             self._keep(frame, _SAID)
         elif not self._held[_PONG]:
             self._keep(frame, _PONG)
+
+    def say_encoded(self, data: bytes, *, missed: bool = True) -> None:
+        """Queue an encoded frame that many get and that may be dropped. `missed`: when it is, the
+        client is told to sync."""
+        if self.state == "new" or self.state == "closed":
+            return
+        if self._load < self._most_bytes and self._count < self._most_frames:
+            self._queue.append(_Note(data, missed))
+            self._load += len(data)
+            self._count += 1
+        elif missed:
+            self._missed()
 
     def goodbye(self, why: Refusal, reconnect_after_ms: int) -> None:
         """End the session: the last frame but for answers. Negative = do not come back."""
@@ -307,25 +321,15 @@ class ServerSession:
             else:
                 self._load -= len(data)
                 self._count -= 1
-        return self._codec.join(frames) if frames else None
+        return self.codec.join(frames) if frames else None
 
     # --- the queue ----------------------------------------------------------------------------
 
     def _keep(self, frame: Frame, why: int) -> None:
-        data = self._codec.encode(frame)
+        data = self.codec.encode(frame)
         self._queue.append(_Kept(data, why))
         self._kept += len(data)
         self._held[why] += 1
-
-    def _note(self, frame: Frame, *, missed: bool) -> None:
-        if self._load >= self._most_bytes or self._count >= self._most_frames:
-            if missed:
-                self._missed()
-            return
-        data = self._codec.encode(frame)
-        self._queue.append(_Note(data, missed))
-        self._load += len(data)
-        self._count += 1
 
     def _overflow(self, last: Outgoing) -> None:
         """Drop all that may be dropped, with `last`, and remember what the client must be told."""
@@ -370,7 +374,7 @@ class ServerSession:
             notes.append(Inbox(InboxPage([], 0, more=True)))
         self._behind.clear()
         self._stale = False
-        encoded = [_Kept(self._codec.encode(note), _SAID) for note in notes]
+        encoded = [_Kept(self.codec.encode(note), _SAID) for note in notes]
         self._kept += sum(len(item.data) for item in encoded)
         self._held[_SAID] += len(encoded)
         self._queue.extendleft(reversed(encoded))
