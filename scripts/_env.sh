@@ -5,6 +5,7 @@
 # caches of pip and uv. Settings of pip and uv (PIP_*, UV_*) are taken from the environment as
 # they are, UV_PROJECT_ENVIRONMENT too. $root must be set to the checkout.
 
+: "${root:?}"
 uv_version=0.13.9
 venv=${UV_PROJECT_ENVIRONMENT:-.venv}
 case $venv in /*) ;; *) venv=$root/$venv ;; esac
@@ -89,8 +90,10 @@ _install_uv() {
             --only-binary :all: "uv==$uv_version"; } >&2; then
         die "could not install uv (see above): is the Python package index reachable?"
     fi
-    mkdir -p "$root/.uv/bin" && mv -f "$root/.uv/new/bin/uv" "$uv" && rm -rf "$root/.uv/new" ||
+    if ! { mkdir -p "$root/.uv/bin" && mv -f "$root/.uv/new/bin/uv" "$uv"; }; then
         die "cannot write to $root/.uv"
+    fi
+    rm -rf "$root/.uv/new"
 }
 
 _sync() {
