@@ -1,20 +1,12 @@
 """The server's half of a session: judges what comes, orders and bounds what goes.
 
-Two kinds of frames wait in the send queue. *Kept* ones (answers, and what is said once) are
-bounded by what the client may ask for: an answer holds its place in the window until it is taken.
-*Droppable* ones (deliveries, signals, rows) are bounded by `queue_bytes` and `queue_frames`; when
-they are over it, they are all dropped, and in their place stand the frames that tell of it:
-`behind` with the highest dropped seq of each log, and an empty `inbox` with `more` where other
-things than entries were lost. Until those have been sent, further deliveries of a log that is
-behind are folded into its `behind`: the client must read the log anyway.
+What a client may ask for is bounded here: a message has a size, a frame with a ref a place in the
+window until its answer is taken, a complaint a place among 256. What goes waits in a SendQueue.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
-
-import msgspec
 
 from hongyan.model.errors import (
     BadFrame,
@@ -24,7 +16,7 @@ from hongyan.model.errors import (
     TooManyInFlight,
     TooSlow,
 )
-from hongyan.model.ids import DEVICE, LOG, OP, DeviceId, LogId, Seq, UserId, check
+from hongyan.model.ids import DEVICE, LOG, OP, DeviceId, UserId, check
 from hongyan.wire.codec import Codec, fail
 from hongyan.wire.frames import (
     Behind,
@@ -37,7 +29,6 @@ from hongyan.wire.frames import (
     Goodbye,
     Hello,
     Inbox,
-    InboxPage,
     Limits,
     Pong,
     Query,
@@ -45,6 +36,7 @@ from hongyan.wire.frames import (
     Signal,
     Welcome,
 )
+from hongyan.wire.send_queue import ANSWER, FAIL, PONG, SAID, Outgoing, SendQueue
 from hongyan.wire.states import SERVER, ServerInput, ServerState
 
 MAX_BAD = 20  # messages in a row without one acceptable frame
@@ -54,35 +46,6 @@ _INPUT: Final[dict[type[Frame], ServerInput]] = {Hello: "hello", Bye: "bye"}
 _DROPPABLE = (Signal, Cursor, Inbox)
 _FROM_A_USER = (Signal, Cursor)
 _log_fits, _op_fits = LOG.fullmatch, OP.fullmatch
-
-# Why a kept frame is kept, and so what is given back when it is taken.
-_SAID, _ANSWER, _FAIL, _PONG, _MARK = range(5)
-
-
-class Outgoing(msgspec.Struct, frozen=True, gc=False):
-    """An encoded frame shared by all sessions of a codec: entries of `log` up to `seq`.
-
-    `seq` 0: no entries but a signal or cursors that many get.
-    """
-
-    log: LogId
-    seq: Seq
-    data: bytes
-
-
-class _Kept(msgspec.Struct, frozen=True, gc=False):
-    data: bytes
-    why: int
-
-
-class _Note(msgspec.Struct, frozen=True, gc=False):
-    """Droppable, for this session only; `missed`: the client must be told that it is gone."""
-
-    data: bytes
-    missed: bool
-
-
-_HERE = _Kept(b"", _MARK)  # the place in the queue where behinds are to be told
 
 
 class ServerSession:
@@ -95,20 +58,12 @@ class ServerSession:
 
     __slots__ = (
         "_bad",
-        "_behind",
-        "_count",
         "_decode",
         "_heard",
-        "_held",
-        "_kept",
         "_limits",
-        "_load",
-        "_most_bytes",
-        "_most_frames",
         "_patience",
         "_queue",
         "_refs",
-        "_stale",
         "codec",
         "device",
         "state",
@@ -129,21 +84,15 @@ class ServerSession:
         self.device = DeviceId("")  # the engine's to set, once it knows
         self._limits = limits
         self._patience = 2 * heartbeat_s
-        self._most_bytes, self._most_frames = queue_bytes, queue_frames
         self._heard: float | None = None
         self._refs: set[int] = set()  # asked, not answered
         self._bad = 0  # messages in a row
-        self._queue: deque[Outgoing | _Note | _Kept] = deque()
-        self._load = self._count = 0  # droppable bytes and frames in it
-        self._kept = 0  # bytes of the others
-        self._held = [0] * 5  # kept frames in it, by why
-        self._behind: dict[LogId, Seq] = {}  # dropped, not told yet
-        self._stale = False  # other things were dropped, not told yet
+        self._queue = SendQueue(codec, queue_bytes, queue_frames)
 
     @property
     def pending(self) -> int:
         """Bytes that wait; 0 = `take` has nothing."""
-        return self._load + self._kept + self._held[_MARK]
+        return self._queue.pending
 
     def expired(self, now: float) -> bool:
         """Whether nothing came for two heartbeats. The first question starts the clock of a
@@ -205,16 +154,16 @@ class ServerSession:
         if ref:
             if ref in self._refs:  # the Fail has no ref: it would be taken for the first's answer
                 return fail(BadFrame(f"ref {ref} is in use"), 0)
-            if len(self._refs) + self._held[_ANSWER] >= self._limits.window:
+            if len(self._refs) + self._queue.held[ANSWER] >= self._limits.window:
                 return fail(TooManyInFlight(f"at most {self._limits.window}"), ref)
             self._refs.add(ref)
         self.state = state
         return None
 
     def _complain(self, complaint: Fail) -> None:
-        if self._held[_FAIL] >= MAX_FAILS:
+        if self._queue.held[FAIL] >= MAX_FAILS:
             raise TooSlow(f"{MAX_FAILS} complaints were not read")
-        self._keep(complaint, _FAIL)
+        self._queue.keep(complaint, FAIL)
 
     def _count_bad(self) -> None:
         self._bad += 1
@@ -229,10 +178,7 @@ class ServerSession:
         if self.state != "opening":
             return
         self.state = "open"
-        data = self.codec.encode(welcome)
-        self._queue.appendleft(_Kept(data, _SAID))
-        self._kept += len(data)
-        self._held[_SAID] += 1
+        self._queue.keep(welcome, SAID, first=True)
 
     def answer(self, frame: Frame) -> None:
         """Answer a frame with a ref: Ack, Fail, Page, Result, Inbox. Never dropped, also after a
@@ -242,22 +188,12 @@ class ServerSession:
         if ref not in self._refs:
             return
         self._refs.remove(ref)
-        self._keep(frame, _ANSWER)
+        self._queue.keep(frame, ANSWER)
 
     def push(self, item: Outgoing) -> None:
-        """Queue entries for this client, or note that it is behind. Hot: runs for every delivery;
-        nothing is allocated, the item is the one that all sessions share."""
-        if self._behind and (head := self._behind.get(item.log)) is not None:
-            self._fold(item, head)
-            return
-        if self.state == "new" or self.state == "closed":
-            return
-        if self._load >= self._most_bytes or self._count >= self._most_frames:
-            self._overflow(item)
-            return
-        self._load += len(item.data)
-        self._count += 1
-        self._queue.append(item)
+        """Queue entries for this client, or note that it is behind (see SendQueue). Never waits."""
+        if self.state != "new" and self.state != "closed":
+            self._queue.push(item)
 
     def say(self, frame: Frame) -> None:
         """Queue a frame that answers nothing.
@@ -269,115 +205,33 @@ class ServerSession:
         if self.state == "new" or self.state == "closed":
             return
         if isinstance(frame, Behind):
-            self._mark(frame.log, frame.head)
+            self._queue.mark(frame.log, frame.head)
         elif isinstance(frame, _DROPPABLE):
             self.say_encoded(self.codec.encode(frame), missed=not isinstance(frame, Signal))
         elif not isinstance(frame, Pong):
-            self._keep(frame, _SAID)
-        elif not self._held[_PONG]:
-            self._keep(frame, _PONG)
+            self._queue.keep(frame, SAID)
+        elif not self._queue.held[PONG]:
+            self._queue.keep(frame, PONG)
 
     def say_encoded(self, data: bytes, *, missed: bool = True) -> None:
         """Queue an encoded frame that many get and that may be dropped. `missed`: when it is, the
         client is told to sync."""
-        if self.state == "new" or self.state == "closed":
-            return
-        if self._load < self._most_bytes and self._count < self._most_frames:
-            self._queue.append(_Note(data, missed))
-            self._load += len(data)
-            self._count += 1
-        elif missed:
-            self._missed()
+        if self.state != "new" and self.state != "closed":
+            self._queue.note(data, missed=missed)
 
     def goodbye(self, why: Refusal, reconnect_after_ms: int) -> None:
         """End the session: the last frame but for answers. Negative = do not come back."""
         if self.state == "closed":
             return
         self.state = SERVER[self.state, "goodbye"]
-        self._keep(Goodbye(why.code, why.text, reconnect_after_ms), _SAID)
+        self._queue.keep(Goodbye(why.code, why.text, reconnect_after_ms), SAID)
 
     def take(self, most: int = 64 * 1024) -> bytes | None:
         """The next message to write; None when nothing waits.
 
         Joins waiting frames in order, as many as fit in `most` bytes, at least one.
         """
-        queue = self._queue
-        frames: list[bytes] = []
-        size = 2
-        while queue:
-            item = queue[0]
-            if item is _HERE:
-                self._tell()
-                continue
-            data = item.data
-            size += len(data) + 1
-            if size > most and frames:
-                break
-            queue.popleft()
-            frames.append(data)
-            if isinstance(item, _Kept):
-                self._kept -= len(data)
-                self._held[item.why] -= 1
-            else:
-                self._load -= len(data)
-                self._count -= 1
-        return self.codec.join(frames) if frames else None
-
-    # --- the queue ----------------------------------------------------------------------------
-
-    def _keep(self, frame: Frame, why: int) -> None:
-        data = self.codec.encode(frame)
-        self._queue.append(_Kept(data, why))
-        self._kept += len(data)
-        self._held[why] += 1
-
-    def _overflow(self, last: Outgoing) -> None:
-        """Drop all that may be dropped, with `last`, and remember what the client must be told."""
-        dropped = [item for item in self._queue if not isinstance(item, _Kept)]
-        self._queue = deque(item for item in self._queue if isinstance(item, _Kept))
-        self._load = self._count = 0
-        for item in (*dropped, last):
-            if isinstance(item, _Note):
-                if item.missed:
-                    self._missed()
-            elif item.seq:
-                self._mark(item.log, item.seq)
-            else:
-                self._missed()
-
-    def _fold(self, item: Outgoing, head: Seq) -> None:
-        if item.seq > head:
-            self._behind[item.log] = item.seq
-        elif not item.seq:
-            self._missed()
-
-    def _mark(self, log: LogId, head: Seq) -> None:
-        self._behind[log] = max(head, self._behind.get(log, head))
-        self._place()
-
-    def _missed(self) -> None:
-        self._stale = True
-        self._place()
-
-    def _place(self) -> None:
-        """Put the mark behind what waits now, once."""
-        if not self._held[_MARK]:
-            self._held[_MARK] = 1
-            self._queue.append(_HERE)
-
-    def _tell(self) -> None:
-        """The queue has drained to the mark: put the frames in its place that tell of the loss."""
-        self._queue.popleft()
-        self._held[_MARK] = 0
-        notes: list[Frame] = [Behind(log, head) for log, head in self._behind.items()]
-        if self._stale:
-            notes.append(Inbox(InboxPage([], 0, more=True)))
-        self._behind.clear()
-        self._stale = False
-        encoded = [_Kept(self.codec.encode(note), _SAID) for note in notes]
-        self._kept += sum(len(item.data) for item in encoded)
-        self._held[_SAID] += len(encoded)
-        self._queue.extendleft(reversed(encoded))
+        return self._queue.take(most)
 
 
 def _check_ids(frame: ClientFrame) -> None:

@@ -14,7 +14,8 @@ from hongyan.wire.events import (
     refusal_of,
 )
 from hongyan.wire.heads import heads_digest
-from hongyan.wire.server_session import Outgoing, ServerSession
+from hongyan.wire.send_queue import Outgoing, SendQueue
+from hongyan.wire.server_session import ServerSession
 
 __all__ = [
     "Answered",
@@ -26,6 +27,7 @@ __all__ = [
     "Refused",
     "Request",
     "Rows",
+    "SendQueue",
     "ServerSession",
     "Stale",
     "backoff",

@@ -1,0 +1,184 @@
+"""What waits for one slow connection: bounded, in order, and honest about what it drops.
+
+*Kept* frames (answers, and what is said once) are bounded by what the client may ask for.
+*Droppable* ones (deliveries, signals, cursors, rows) are bounded by bytes and frames; when they
+are over it, they are all dropped, and in their place stand the frames that tell of it: `behind`
+with the highest dropped seq of each log, and an empty `inbox` with `more` where other things than
+entries were lost. Until those have been sent, further deliveries of a log that is behind are
+folded into its `behind`: the client must read the log anyway.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from hongyan.model.ids import LogId, Seq
+from hongyan.wire.codec import Codec
+from hongyan.wire.frames import Behind, Frame, Inbox, InboxPage
+
+# Why a kept frame is kept; the session counts what waits by it.
+SAID, ANSWER, FAIL, PONG, MARK = range(5)
+
+
+class Outgoing(msgspec.Struct, frozen=True, gc=False):
+    """An encoded frame shared by all sessions of a codec: entries of `log` up to `seq`.
+
+    `seq` 0: no entries but a signal or cursors that many get.
+    """
+
+    log: LogId
+    seq: Seq
+    data: bytes
+
+
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    data: bytes
+    why: int
+
+
+class _Note(msgspec.Struct, frozen=True, gc=False):
+    """Droppable, for this session only; `missed`: the client must be told that it is gone."""
+
+    data: bytes
+    missed: bool
+
+
+_HERE = _Kept(b"", MARK)  # the place in the queue where losses are to be told
+
+
+class SendQueue:
+    """See the module. `held[why]` counts the kept frames that wait."""
+
+    __slots__ = (
+        "_behind",
+        "_codec",
+        "_count",
+        "_kept",
+        "_load",
+        "_most_bytes",
+        "_most_frames",
+        "_queue",
+        "_stale",
+        "held",
+    )
+
+    def __init__(self, codec: Codec, most_bytes: int, most_frames: int) -> None:
+        """Droppable frames wait up to `most_bytes` (and one frame over) and `most_frames`."""
+        self.held = [0] * 5
+        self._codec = codec
+        self._most_bytes, self._most_frames = most_bytes, most_frames
+        self._queue: deque[Outgoing | _Note | _Kept] = deque()
+        self._load = self._count = 0  # droppable bytes and frames in it
+        self._kept = 0  # bytes of the others
+        self._behind: dict[LogId, Seq] = {}  # dropped, not told yet
+        self._stale = False  # other things were dropped, not told yet
+
+    @property
+    def pending(self) -> int:
+        """Bytes that wait; 0 = `take` has nothing."""
+        return self._load + self._kept + self.held[MARK]
+
+    def push(self, item: Outgoing) -> None:
+        """Queue entries, or note that the client is behind. Hot: runs for every delivery;
+        nothing is allocated, the item is the one that all sessions share."""
+        if self._behind and (head := self._behind.get(item.log)) is not None:
+            self._fold(item, head)
+        elif self._load >= self._most_bytes or self._count >= self._most_frames:
+            self._overflow(item)
+        else:
+            self._load += len(item.data)
+            self._count += 1
+            self._queue.append(item)
+
+    def note(self, data: bytes, *, missed: bool) -> None:
+        """Queue an encoded frame that may be dropped; `missed`: not without telling."""
+        if self._load < self._most_bytes and self._count < self._most_frames:
+            self._queue.append(_Note(data, missed))
+            self._load += len(data)
+            self._count += 1
+        elif missed:
+            self._missed()
+
+    def keep(self, frame: Frame, why: int, *, first: bool = False) -> None:
+        """Queue a frame that is never dropped; `first`: before all that waits."""
+        kept = _Kept(self._codec.encode(frame), why)
+        if first:
+            self._queue.appendleft(kept)
+        else:
+            self._queue.append(kept)
+        self._kept += len(kept.data)
+        self.held[why] += 1
+
+    def mark(self, log: LogId, head: Seq) -> None:
+        """Tell, when all that waits now has been taken, that `log` is behind up to `head`."""
+        self._behind[log] = max(head, self._behind.get(log, head))
+        self._place()
+
+    def take(self, most: int) -> bytes | None:
+        """One message of the frames that wait, in order: as many as fit in `most` bytes, at least
+        one; None when nothing waits."""
+        queue = self._queue
+        frames: list[bytes] = []
+        size = 2
+        while queue:
+            item = queue[0]
+            if item is _HERE:
+                self._tell()
+                continue
+            data = item.data
+            size += len(data) + 1
+            if size > most and frames:
+                break
+            queue.popleft()
+            frames.append(data)
+            if isinstance(item, _Kept):
+                self._kept -= len(data)
+                self.held[item.why] -= 1
+            else:
+                self._load -= len(data)
+                self._count -= 1
+        return self._codec.join(frames) if frames else None
+
+    def _overflow(self, last: Outgoing) -> None:
+        """Drop all that may be dropped, with `last`, and remember what the client must be told."""
+        dropped = [item for item in self._queue if not isinstance(item, _Kept)]
+        self._queue = deque(item for item in self._queue if isinstance(item, _Kept))
+        self._load = self._count = 0
+        for item in (*dropped, last):
+            if isinstance(item, _Note):
+                if item.missed:
+                    self._missed()
+            elif item.seq:
+                self.mark(item.log, item.seq)
+            else:
+                self._missed()
+
+    def _fold(self, item: Outgoing, head: Seq) -> None:
+        if item.seq > head:
+            self._behind[item.log] = item.seq
+        elif not item.seq:
+            self._missed()
+
+    def _missed(self) -> None:
+        self._stale = True
+        self._place()
+
+    def _place(self) -> None:
+        """Put the mark behind what waits now, once."""
+        if not self.held[MARK]:
+            self.held[MARK] = 1
+            self._queue.append(_HERE)
+
+    def _tell(self) -> None:
+        """The queue has drained to the mark: put the frames in its place that tell of the loss."""
+        self._queue.popleft()
+        self.held[MARK] = 0
+        notes: list[Frame] = [Behind(log, head) for log, head in self._behind.items()]
+        if self._stale:
+            notes.append(Inbox(InboxPage([], 0, more=True)))
+        self._behind.clear()
+        self._stale = False
+        for note in reversed(notes):
+            self.keep(note, SAID, first=True)
