@@ -32,6 +32,7 @@ from hongyan.ports import Hit
 FORMAT = 1  # PRAGMA user_version; another one is rebuilt: raise it when `words.grams` changes
 MAX_HITS = 200  # of one page
 MAX_WAITING = 64  # searches that queue for the reading thread
+PROGRESS_STEPS = 20_000  # of SQLite between two looks at the time, about 1 ms
 
 SCHEMA = f"""
 create table feed (id integer primary key check (id = 1), pos integer not null);
@@ -162,13 +163,14 @@ class SqliteSearch:
                 raise _Foreign(f"format {found}, this program writes {FORMAT}")
             self._writing.execute("pragma journal_mode = wal")
             self._writing.execute("pragma synchronous = normal")
+            self._writing.execute("pragma secure_delete = on")  # a recalled text leaves the disk
             if not tables:
                 self._writing.executescript(f"begin; {SCHEMA} commit;")
             self._writing.execute("select pos from feed").fetchone()[0]
             self._reading = _connection(self._path)
             self._reading.execute("pragma query_only = on")
             self._reading.execute("pragma cache_size = -16384")  # 16 MiB
-            self._reading.set_progress_handler(self._too_long, 20_000)
+            self._reading.set_progress_handler(self._too_long, PROGRESS_STEPS)
         except BaseException:
             self._writing.close()
             raise
