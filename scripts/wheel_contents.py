@@ -19,6 +19,11 @@ def differences(packed: set[str], source: set[str]) -> list[str]:
     return missing + [f"the wheel has {name}, which it should not" for name in packed - source]
 
 
+def is_test(path: Path) -> bool:
+    """Slices keep their tests beside their rules."""
+    return path.match("test_*.py") or path.name == "testkit.py"
+
+
 def main(wheel: str, src: str) -> int:
     """Compare the wheel with the source tree."""
     with zipfile.ZipFile(wheel) as archive:
@@ -26,7 +31,7 @@ def main(wheel: str, src: str) -> int:
     source = {
         str(path.relative_to(src))
         for path in Path(src).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not path.match("test_*.py")
+        if path.is_file() and "__pycache__" not in path.parts and not is_test(path)
     }
     found = differences(packed, source)
     for line in found:
