@@ -20,22 +20,19 @@ monotonic clock. No method waits; none but those documented raises for what the 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 
 import msgspec
 
-from hongyan.model.errors import BadFrame, FrameTooBig, GoingAway, TimedOut
+from hongyan.model.errors import BadFrame, GoingAway, TimedOut
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq
-from hongyan.wire.codec import MAX_FRAMES, Codec
+from hongyan.wire.codec import Codec
 from hongyan.wire.events import (
     Answered,
-    Asked,
     Closed,
     Event,
     Opened,
     Refused,
-    Request,
     Rows,
     Stale,
     backoff,
@@ -49,7 +46,6 @@ from hongyan.wire.frames import (
     Cursor,
     Deliver,
     Fail,
-    Frame,
     Goodbye,
     Hello,
     Inbox,
@@ -69,23 +65,12 @@ from hongyan.wire.frames import (
     Welcome,
 )
 from hongyan.wire.heads import Heads
+from hongyan.wire.requests import Requests
 from hongyan.wire.states import CLIENT, ClientInput, ClientState
 
 OPEN_TIMEOUT = 10.0  # s from hello to welcome
 STABLE = 5.0  # s open after which the next loss counts as the first
 SYNC_ROWS = 100  # rows asked for in a page of a sync
-MAX_SIGNALS = 64  # waiting to be sent; further ones are dropped
-
-_LASTING = (Call, Cursor)  # sent again on the next connection: they are harmless to repeat
-_ANSWERS: dict[type[Frame], type[Frame]] = {
-    Call: Ack,
-    Cursor: Ack,
-    Subscribe: Ack,
-    Unsubscribe: Ack,
-    Read: Page,
-    Query: Result,
-    Sync: Inbox,
-}
 
 
 class ClientSession:
@@ -104,16 +89,11 @@ class ClientSession:
     ) -> None:
         """`token` and `large` are what was saved of an earlier process (see Rows), or nothing."""
         self.state: ClientState = "down"
-        self.limits: Limits | None = None  # of the newest welcome
         self.away = False  # said with every ping; set it when the person is away
         self.heads = Heads(token, large)
         self._codec = codec
         self._device, self._cls, self._client, self._lang = device, cls, client, lang
-        self._ref = 0
-        self._waiting: deque[Request] = deque()  # not sent on this connection
-        self._inflight: dict[int, Request] = {}  # sent, in order, not answered
-        self._loose: deque[bytes] = deque()  # frames that want no answer
-        self._signals = 0  # of them
+        self._requests = Requests(codec)
         # Moves without ref, by log: of this heartbeat and of the one before. The server stores
         # them within seconds; until two pongs later they are sent again after a reconnect.
         self._cursors: dict[LogId, Cursor] = {}
@@ -129,6 +109,11 @@ class ClientSession:
         self._attempts = 0
         self._comeback: float | None = 0.0  # s, as the last goodbye said
 
+    @property
+    def limits(self) -> Limits | None:
+        """What the server takes, as its newest welcome said."""
+        return self._requests.limits
+
     # --- requests -----------------------------------------------------------------------------
 
     def call(self, name: str, args: bytes, *, op: OpId, log: LogId = LogId("")) -> int:
@@ -139,7 +124,7 @@ class ClientSession:
         Raises:
             FrameTooBig: it can never be sent.
         """
-        return self._ask(Call(self._next_ref(), name, op, log, msgspec.Raw(args)))
+        return self._requests.ask(Call(self._requests.next_ref(), name, op, log, msgspec.Raw(args)))
 
     def read(
         self,
@@ -156,18 +141,20 @@ class ClientSession:
             GoingAway: there is no open session; ask again after the next Opened.
         """
         self._need_open()
-        return self._ask(Read(self._next_ref(), log, after, before, around, limit))
+        return self._requests.ask(
+            Read(self._requests.next_ref(), log, after, before, around, limit)
+        )
 
     def query(self, name: str, args: bytes = b"{}", *, log: LogId = LogId("")) -> int:
         """Queue a query; `args` is JSON. Raises like `read`."""
         self._need_open()
-        return self._ask(Query(self._next_ref(), name, log, msgspec.Raw(args)))
+        return self._requests.ask(Query(self._requests.next_ref(), name, log, msgspec.Raw(args)))
 
     def subscribe(self, log: LogId, on: bool = True) -> int:
         """Queue a subscribe or unsubscribe; it holds for this connection. Raises like `read`."""
         self._need_open()
-        ref = self._next_ref()
-        return self._ask(Subscribe(ref, log) if on else Unsubscribe(ref, log))
+        ref = self._requests.next_ref()
+        return self._requests.ask(Subscribe(ref, log) if on else Unsubscribe(ref, log))
 
     def move(
         self,
@@ -184,20 +171,16 @@ class ClientSession:
         of the last one or two heartbeats are sent again after a reconnect. Allowed in any state.
         """
         if durable:
-            ref = self._next_ref()
-            return self._ask(Cursor(log, delivered, read, mark, ref))
+            ref = self._requests.next_ref()
+            return self._requests.ask(Cursor(log, delivered, read, mark, ref))
         cursor = self._merge(Cursor(log, delivered, read, mark))
         if self.state == "open":
-            self._loose.append(self._codec.encode(cursor))
+            self._requests.say(cursor)
         return 0
 
     def signal(self, log: LogId, name: str, body: bytes = b"{}") -> bool:
         """Queue a signal, or drop it (False) when the session is not open or much is waiting."""
-        if self.state != "open" or self._signals >= MAX_SIGNALS:
-            return False
-        self._signals += 1
-        self._loose.append(self._codec.encode(Signal(log, name, msgspec.Raw(body))))
-        return True
+        return self.state == "open" and self._requests.say(Signal(log, name, msgspec.Raw(body)))
 
     def sync(self) -> None:
         """Bring the rows up to date. Runs by itself after a welcome, when a heartbeat shows a
@@ -261,7 +244,7 @@ class ClientSession:
             return self._give_up("no answer to two pings")
         self._next_ping = now + self._heartbeat
         self._pinged = True
-        self._loose.append(self._codec.encode(Ping(self.heads.token, self.away)))
+        self._requests.say(Ping(self.heads.token, self.away))
         return []
 
     def bye(self, *, logout: bool = False) -> bytes:
@@ -279,18 +262,13 @@ class ClientSession:
         if self.state == "down":
             return []
         self._step("lost")
-        self._loose.clear()
-        self._signals = 0
         self._syncing, self._sync_again, self._pinged = 0, False, False
         self.heads.abandon()
-        requests = [*self._inflight.values(), *self._waiting]
-        self._inflight.clear()
-        self._waiting = deque(r for r in requests if isinstance(r.frame, _LASTING))
         why = GoingAway("the connection was lost; ask again")
         return [
             Refused(request, why)
-            for request in requests
-            if not isinstance(request.frame, (*_LASTING, Sync))
+            for request in self._requests.lost()
+            if not isinstance(request.frame, Sync)
         ]
 
     def reconnect_in(self, roll: float) -> float | None:
@@ -305,30 +283,7 @@ class ClientSession:
 
     def take(self, most: int = 64 * 1024) -> bytes | None:
         """The next message to send, of one or several frames; None = nothing may be sent now."""
-        if self.state != "open" or self.limits is None:
-            return None
-        most = min(most, self.limits.message_bytes)
-        frames: list[bytes] = []
-        size = 2
-        while len(frames) < MAX_FRAMES:
-            if self._loose:
-                data = self._loose[0]
-            elif self._waiting and len(self._inflight) < self.limits.window:
-                data = self._waiting[0].data
-            else:
-                break
-            if frames and size + len(data) + 1 > most:
-                break
-            size += len(data) + 1
-            frames.append(data)
-            if self._loose:
-                self._loose.popleft()
-            else:
-                request = self._waiting.popleft()
-                self._inflight[request.ref] = request
-        if not self._loose:
-            self._signals = 0
-        return self._codec.join(frames) if frames else None
+        return self._requests.take(most) if self.state == "open" else None
 
     # --- inside -------------------------------------------------------------------------------
 
@@ -338,26 +293,9 @@ class ClientSession:
             raise RuntimeError(f"{given} while {self.state}")
         self.state = after
 
-    def _next_ref(self) -> int:
-        self._ref += 1
-        return self._ref
-
     def _need_open(self) -> None:
         if self.state != "open":
             raise GoingAway("no open session; ask again when there is one")
-
-    def _ask(self, frame: Asked, *, first: bool = False) -> int:
-        request = Request(frame.ref, frame, self._codec.encode(frame))
-        self._check_size(request)
-        if first:
-            self._waiting.appendleft(request)
-        else:
-            self._waiting.append(request)
-        return request.ref
-
-    def _check_size(self, request: Request) -> None:
-        if self.limits is not None and len(request.data) > self.limits.message_bytes:
-            raise FrameTooBig(f"{len(request.data)} bytes, limit {self.limits.message_bytes}")
 
     def _give_up(self, text: str) -> list[Event]:
         self._step("goodbye")
@@ -394,37 +332,26 @@ class ClientSession:
         if (self.state, "welcome") not in CLIENT:
             raise BadFrame(f"a welcome while {self.state}")
         self._step("welcome")
-        self.limits = welcome.limits
         self._began, self._opened = now, True
         self._heartbeat = max(1.0, welcome.heartbeat_ms / 1000)
         self._next_ping = now + self._heartbeat
         events.append(Opened(welcome))
-        fitting: deque[Request] = deque()
-        for request in self._waiting:
-            try:
-                self._check_size(request)
-                fitting.append(request)
-            except FrameTooBig as why:
-                events.append(Refused(request, why))
-        self._waiting = fitting
+        events.extend(self._requests.opened(welcome.limits))
         for cursor in self._older.values():
             self._merge(cursor)
         self._older = {}
-        self._loose.extend(self._codec.encode(cursor) for cursor in self._cursors.values())
+        for cursor in self._cursors.values():
+            self._requests.say(cursor)
         self._rows(welcome.inbox, events)
 
     def _answered(self, frame: Ack | Page | Result, events: list[Event]) -> None:
-        request = self._inflight.get(frame.ref)
-        if request is None:
-            return  # answered before, over another connection
-        if not isinstance(frame, _ANSWERS[type(request.frame)]):
-            raise BadFrame(f"{type(frame).__name__} answers {type(request.frame).__name__}")
-        del self._inflight[frame.ref]
-        events.append(Answered(request, frame))
+        request = self._requests.answered(frame.ref, frame)
+        if request is not None:  # else it was answered before, over another connection
+            events.append(Answered(request, frame))
 
     def _failed(self, frame: Fail, events: list[Event]) -> None:
         why = refusal_of(frame.code, frame.text, frame.retry_after_ms)
-        request = self._inflight.pop(frame.ref, None)
+        request = self._requests.failed(frame.ref)
         if request is not None and request.ref == self._syncing:
             self._syncing, self._sync_again = 0, True  # with the next pong
             self.heads.abandon()
@@ -441,7 +368,7 @@ class ClientSession:
                 events.append(Stale())
                 self.sync()
         elif frame.ref == self._syncing:
-            del self._inflight[frame.ref]
+            self._requests.answered(frame.ref, frame)
             self._syncing = 0
             self._rows(frame.page, events)
 
@@ -450,9 +377,13 @@ class ClientSession:
         for row in page.rows:
             self.heads.synced(row)
         self.heads.list_large(page.large)
-        if page.more and page.rows:
+        if page.more:
             events.append(Rows(page.rows, page.large, None))
-            self._ask_rows(after=page.rows[-1].useq, upto=page.upto)
+            if page.rows:
+                self._ask_rows(after=page.rows[-1].useq, upto=page.upto)
+            else:  # a server that says more and gives none: do not spin, try with the next pong
+                self._sync_again = True
+                self.heads.abandon()
             return
         self.heads.finish(page.upto)
         events.append(Rows(page.rows, page.large, page.upto))
@@ -461,9 +392,9 @@ class ClientSession:
             self.sync()
 
     def _ask_rows(self, after: int, upto: int) -> None:
-        ref = self._syncing = self._next_ref()
+        ref = self._syncing = self._requests.next_ref()
         large = self.heads.large_digest()
-        self._ask(Sync(ref, after, upto, SYNC_ROWS, large), first=True)
+        self._requests.ask(Sync(ref, after, upto, SYNC_ROWS, large), first=True)
 
     def _merge(self, move: Cursor) -> Cursor:
         """Remember the move, together with what is remembered of its log."""

@@ -73,7 +73,7 @@ class Codec(Protocol):
     binary: bool  # binary WebSocket messages; else text
 
     def encode(self, frame: Frame) -> bytes:
-        """One frame as a message. Raises nothing for a frame whose Raw fields are JSON."""
+        """One frame as a message. Raises nothing as long as its Raw fields are `canonical`."""
         ...
 
     def join(self, frames: Sequence[bytes]) -> bytes:
