@@ -32,7 +32,8 @@ DEVICE = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 LOG = re.compile(r"[a-z0-9][a-z0-9-]{0,31}/[a-z]{1,8}/[A-Za-z0-9_.@+~-]{1,140}", re.ASCII)
 OP = re.compile(r"[A-Za-z0-9_.:-]{1,64}", re.ASCII)
 
-UserName = Annotated[str, msgspec.Meta(pattern=f"^{USER.pattern}$")]  # in commands
+# In commands. `$` alone would let a newline follow.
+UserName = Annotated[str, msgspec.Meta(pattern=rf"^{USER.pattern}$(?!\n)")]
 
 SELF = "u"  # kind code of a user's own log
 

@@ -12,7 +12,7 @@ import msgspec
 
 from hongyan.model.ids import LOG, UserName
 from hongyan.model.ids import Seq as SeqId
-from hongyan.slices.chat.content import Avatar, Sendable, Short, Title
+from hongyan.slices.chat.content import END, Avatar, Sendable, Short, Title
 from hongyan.slices.chat.state import JoinMode
 
 MAX_USERS = 100  # in one call
@@ -26,8 +26,8 @@ Mentions = Annotated[tuple[UserName, ...], msgspec.Meta(max_length=MAX_MENTIONS)
 Quote = Annotated[str, msgspec.Meta(max_length=500)]
 Notice = Annotated[str, msgspec.Meta(max_length=4_000)]
 Draft = Annotated[str, msgspec.Meta(max_length=8_000)]
-Emoji = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=r"^[^\s:]+$")]
-Log = Annotated[str, msgspec.Meta(pattern=f"^{LOG.pattern}$", max_length=182)]
+Emoji = Annotated[str, msgspec.Meta(min_length=1, max_length=32, pattern=rf"^[^\s:]+{END}")]
+Log = Annotated[str, msgspec.Meta(pattern=f"^{LOG.pattern}{END}")]
 YEAR_S = 366 * 86_400
 
 

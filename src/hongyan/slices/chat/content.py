@@ -15,20 +15,23 @@ import msgspec
 from hongyan.model.ids import UserId
 
 MAX_TEXT = 8_000
+END = r"$(?!\n)"  # of a pattern: `$` alone would let one newline follow
 
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
 Caption = Annotated[str, msgspec.Meta(max_length=2_000)]
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"\S")]
 Short = Annotated[str, msgspec.Meta(max_length=200)]
 Url = Annotated[str, msgspec.Meta(max_length=1_000)]
-Digest = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
-Avatar = Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$", max_length=64)]  # "" = none
+Digest = Annotated[str, msgspec.Meta(pattern=rf"^[0-9a-f]{{64}}{END}")]
+Avatar = Annotated[str, msgspec.Meta(pattern=rf"^([0-9a-f]{{64}})?{END}")]  # "" = none
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Pixels = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 Millis = Annotated[int, msgspec.Meta(ge=0, le=86_400_000)]
 Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)]
 Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)]
-MediaType = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9.+-]+/[a-z0-9.+-]+$", max_length=100)]
+MediaType = Annotated[
+    str, msgspec.Meta(pattern=rf"^[a-z0-9.+-]+/[a-z0-9.+-]+{END}", max_length=100)
+]
 
 
 class Blob(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -98,7 +101,7 @@ class LocationContent(Typed, tag="location", frozen=True):
 class CardContent(Typed, tag="card", frozen=True):
     """A reference that is shown as a card: a contact, a group, an article, a product."""
 
-    of: Annotated[str, msgspec.Meta(pattern="^[a-z0-9_-]{1,32}$", max_length=32)]
+    of: Annotated[str, msgspec.Meta(pattern=rf"^[a-z0-9_-]{{1,32}}{END}")]
     title: Title
     ref: Short = ""  # what it points at, in the words of the host product
     text: Caption = ""
@@ -109,7 +112,7 @@ class CardContent(Typed, tag="card", frozen=True):
 class CustomContent(Typed, tag="custom", frozen=True):
     """Whatever the host product needs; `text` is for search, push and clients that know less."""
 
-    of: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_.-]{1,64}$", max_length=64)]
+    of: Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9_.-]{{1,64}}{END}")]
     data: msgspec.Raw
     text: Caption = ""
 
@@ -159,8 +162,8 @@ def words(content: Content) -> str:
             return _join(title, text)
         case CustomContent(text=text):
             return text
-        case MergedContent(title=title, items=items):
-            return _join(title, *(words(item.content) for item in items))
+        case _:  # a bundle
+            return _join(content.title, *(words(item.content) for item in content.items))
 
 
 def _join(*parts: str) -> str:

@@ -93,7 +93,7 @@ def create_group(state: Group | None, command: c.CreateGroup, ctx: Context) -> D
             MemberChange(user=ctx.user, join=True, role=Role.OWNER),
             *(MemberChange(user=user, join=True) for user in others),
         ),
-        max_members=command.max_members or limit,
+        max_members=_room(new, ctx),
     )
 
 
@@ -136,15 +136,25 @@ def invite(state: Group, command: c.Invite, ctx: Context) -> Decision:
 def _let_in(state: Group, users: tuple[UserId, ...], how: str, ctx: Context) -> Decision:
     """The limit of members goes with the decision: only the store counts them for sure."""
     waiting = {user: at for user, at in state.pending.items() if user not in users}
-    left_pending = len(waiting) < len(state.pending)
+    had_asked = len(waiting) < len(state.pending)
     return Decision(
         append=(Append("joined", Joined(users, how)),),
-        state=msgspec.structs.replace(state, pending=waiting) if left_pending else None,
-        members=tuple(
-            MemberChange(user=user, join=True, history=state.history_visible) for user in users
-        ),
-        max_members=state.max_members or ctx.settings["max_members"],
+        state=msgspec.structs.replace(state, pending=waiting) if had_asked else None,
+        members=tuple(_come(state, user, ctx) for user in users),
+        max_members=_room(state, ctx),
     )
+
+
+def _come(state: Group, user: UserId, ctx: Context) -> MemberChange:
+    """A mute that still runs comes back with its member: leaving is no way out of it."""
+    row = ctx.member if user == ctx.user else ctx.members.get(user)
+    muted = row.muted_until if row is not None and row.muted_until > ctx.now_ms else None
+    return MemberChange(user=user, join=True, history=state.history_visible, muted_until=muted)
+
+
+def _room(state: Group, ctx: Context) -> int:
+    limit: int = ctx.settings["max_members"]
+    return min(state.max_members or limit, limit)
 
 
 def join(state: Group, command: c.Join, ctx: Context) -> Decision:
@@ -161,7 +171,7 @@ def join(state: Group, command: c.Join, ctx: Context) -> Decision:
             return _let_in(state, (ctx.user,), "link", ctx)
         case "approve":
             return _ask(state, ctx)
-        case "invite":
+        case _:
             raise NotAMember("this group is joined by invitation")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from hongyan.model.errors import BadArgs, BadState, NoSuchEntry, RoleTooLow, TooLate
@@ -217,11 +215,12 @@ RULES: dict[type, Rule] = {
 }
 
 
-def search_text(entry_type: str, body: Any) -> str | None:
+def search_text(entry_type: str, body: msgspec.Raw) -> str | None:
     """What the index keeps of `entry.target or entry.seq`: the words of a message, the new words
     after an edit, "" (forget it) after a recall. None = the entry changes nothing."""
     if entry_type == "recall":
         return ""
     if entry_type in ("message", "edit"):
-        return words(_decode_message(body).content)
+        blanked = bytes(body) == b"{}"  # recalled before it was indexed
+        return "" if blanked else words(_decode_message(body).content)
     return None

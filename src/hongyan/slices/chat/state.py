@@ -37,7 +37,15 @@ class Group(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, kw_only=T
 
 
 def view_group(state: Group, role: Role) -> Group:
-    """What a role may see: the link and who asked to join are for admins."""
+    """What a role may see: the link and who asked to join are for admins; who is gone sees only
+    what the group is called, looks like and whether it is alive."""
     if role >= Role.ADMIN:
         return state
+    if role == Role.NONE:
+        return Group(
+            owner=state.owner,
+            title=state.title,
+            avatar=state.avatar,
+            dissolved_at=state.dissolved_at,
+        )
     return msgspec.structs.replace(state, link="", pending={})

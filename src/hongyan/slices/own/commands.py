@@ -10,8 +10,9 @@ from hongyan.model.ids import UserName
 
 MAX_KEYS = 100  # settings of a user
 MAX_VALUE = 4_096  # bytes of JSON of one setting
+MAX_VALUES = 32_768  # bytes of JSON of all settings
 
-Key = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_.-]{1,64}$", max_length=64)]
+Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$(?!\n)")]
 
 
 class Command(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

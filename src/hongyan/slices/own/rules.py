@@ -81,20 +81,25 @@ def unblock(state: Self | None, command: c.Unblock, ctx: Context) -> Decision:
 def set_settings(state: Self | None, command: c.Set, ctx: Context) -> Decision:
     """Change what differs."""
     mine, join = _mine(state, ctx)
-    if big := [key for key, value in command.settings.items() if len(value) > c.MAX_VALUE]:
-        raise BadArgs(f"{big[0]} has more than {c.MAX_VALUE} bytes of JSON")
     # copies: a Raw keeps the whole frame it came with in memory
     given = {key: value.copy() for key, value in command.settings.items()}
     new = {k: v for k, v in (mine.settings | given).items() if bytes(v) != b"null"}
     if new == mine.settings and state is not None:
         return Decision()
-    if len(new) > c.MAX_KEYS:
-        raise Full(f"{c.MAX_KEYS} settings are kept: take one away first")
+    _fit(new)
     return Decision(
         append=(Append("settings", SettingsChanged(given)),),
         state=msgspec.structs.replace(mine, settings=new),
         members=join,
     )
+
+
+def _fit(settings: dict[str, msgspec.Raw]) -> None:
+    """The settings are within their bounds, so that the entry and the state are."""
+    if big := [key for key, value in settings.items() if len(bytes(value)) > c.MAX_VALUE]:
+        raise BadArgs(f"{big[0]} has more than {c.MAX_VALUE} bytes of JSON")
+    if len(settings) > c.MAX_KEYS or sum(map(len, map(bytes, settings.values()))) > c.MAX_VALUES:
+        raise Full(f"{c.MAX_KEYS} settings, {c.MAX_VALUES} bytes of JSON: take some away first")
 
 
 def _rule(decide: Any, needs: Any = None) -> Rule:
