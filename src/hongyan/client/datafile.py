@@ -13,7 +13,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,7 @@ class Saved(msgspec.Struct):
     calls: list[Pending] = []
     reads: dict[LogId, tuple[Seq, int]] = {}
     rows: list[InboxRow] = []
+    large: dict[LogId, Seq] = {}
 
 
 class Job(msgspec.Struct):
@@ -94,6 +95,7 @@ class DataFile:
                 calls=[Pending(*columns) for columns in calls],
                 reads={LogId(log): (Seq(read), mark) for log, read, mark in reads},
                 rows=[_row(data) for (data,) in rows],
+                large=msgspec.json.decode(meta.get("large", "{}"), type=dict[LogId, Seq]),
             )
         except (sqlite3.Error, ValueError, msgspec.DecodeError) as exc:
             self._db.close()
@@ -101,14 +103,14 @@ class DataFile:
         self._thread.start()
         return saved
 
-    async def save_call(self, call: Pending) -> None:
-        """Keep a call. On disk on return.
+    def save_call(self, call: Pending) -> asyncio.Future[None]:
+        """Keep a call; it is on disk when the future is done.
 
-        Raises:
+        Raises (through the future):
             DataBroken: it could not be written (disk full); do not send it.
         """
         values = (call.n, call.op, call.log, call.name, call.args, call.at)
-        await self._durably(
+        return self._durably(
             "insert into calls (n, op, log, name, args, at) values (?, ?, ?, ?, ?, ?)", [values]
         )
 
@@ -116,9 +118,9 @@ class DataFile:
         """Forget a call soon. If that is lost the call is sent again and answered as a repeat."""
         self._lazily(("delete from calls where op = ?", [(op,)]))
 
-    async def save_read(self, log: LogId, read: Seq, mark: int) -> None:
-        """Keep a read cursor until the server has it. Raises DataBroken."""
-        await self._durably("replace into reads values (?, ?, ?)", [(log, read, mark)])
+    def save_read(self, log: LogId, read: Seq, mark: int) -> asyncio.Future[None]:
+        """Keep a read cursor until the server has it. Raises like `save_call`."""
+        return self._durably("replace into reads values (?, ?, ?)", [(log, read, mark)])
 
     def drop_read(self, log: LogId, read: Seq) -> None:
         """The server has this cursor."""
@@ -128,14 +130,30 @@ class DataFile:
         """Bind the file to a user."""
         self._lazily(("replace into meta values ('user', ?)", [(user,)]))
 
-    def save_rows(self, rows: Iterable[InboxRow], token: int | None = None) -> None:
-        """Cache rows; with `token`, the sync that brought them is finished: both or none."""
+    def save_rows(
+        self,
+        rows: Iterable[InboxRow],
+        token: int | None = None,
+        large: Mapping[LogId, Seq] | None = None,
+    ) -> None:
+        """Cache rows; with `token` and `large`, the sync that brought them is finished: all of
+        it is kept, or nothing."""
         statements: list[Statement] = [
             ("replace into rows values (?, ?)", [(row.log, _row_json(row)) for row in rows])
         ]
         if token is not None:
-            statements.append(("replace into meta values ('token', ?)", [(str(token),)]))
+            heads = msgspec.json.encode(large or {}).decode()
+            saved = [("token", str(token)), ("large", heads)]
+            statements.append(("replace into meta values (?, ?)", saved))
         self._lazily(*statements)
+
+    def forget_rows(self) -> None:
+        """Drop rows, entries and token: the server's state is not the one they came from."""
+        self._lazily(
+            ("delete from rows where ?", [(1,)]),
+            ("delete from entries where ?", [(1,)]),
+            ("delete from meta where key in (?, ?)", [("token", "large")]),
+        )
 
     def save_entries(self, log: LogId, entries: Sequence[Entry], last: Seq) -> None:
         """Cache entries of a log whose newest is `last`; older ones go."""
@@ -147,9 +165,11 @@ class DataFile:
             ("delete from entries where log = ? and seq <= ?", [(log, last - CACHED_ENTRIES)]),
         )
 
-    def drop_entries(self, log: LogId) -> None:
-        """Forget what is cached of a log: it began anew, or the user may not read it any more."""
-        self._lazily(("delete from entries where log = ?", [(log,)]))
+    def drop_entries(self, log: LogId, below: Seq | None = None) -> None:
+        """Forget what is cached of a log, or what lies below a seq: the log began anew, or the
+        user may not read it any more."""
+        limit = (1 << 62) if below is None else below
+        self._lazily(("delete from entries where log = ? and seq < ?", [(log, limit)]))
 
     async def entries(self, log: LogId) -> list[Entry]:
         """The cached entries of a log, the newest stretch without a hole, in order."""
@@ -165,7 +185,7 @@ class DataFile:
             await asyncio.to_thread(self._thread.join)
         self._db.close()
 
-    # --- inside -----------------------------------------------------------------------------
+    # --- inside ---------------------------------------------------------------------------------
 
     def _entries(self, log: LogId) -> list[Entry]:
         query = "select entry from entries where log = ? order by seq desc"
@@ -180,11 +200,11 @@ class DataFile:
             newest.append(entry)
         return newest[::-1]
 
-    async def _durably(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
+    def _durably(self, sql: str, values: Sequence[Sequence[Any]]) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._queue.put(Job([(sql, values)], done, loop))
-        await done
+        return done
 
     def _lazily(self, *statements: Statement) -> None:
         self._queue.put(Job(list(statements)))

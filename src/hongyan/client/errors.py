@@ -9,7 +9,7 @@ Closed, LogCut (not refusals: nobody was asked)
 from __future__ import annotations
 
 from hongyan.client.replica import Cut
-from hongyan.model.errors import BadRequest, Denied, Refusal, Transient
+from hongyan.model.errors import BadRequest, Transient
 from hongyan.model.ids import LogId
 
 
@@ -51,19 +51,3 @@ class LogCut(Exception):
         super().__init__(f"{log}: entries {cut.low} to {cut.high} are gone ({cut.reason})")
         self.log = log
         self.cut = cut
-
-
-def refusal(code: int, text: str, retry_after_ms: int = 0) -> Refusal:
-    """The exception for a code from the wire.
-
-    An unknown code becomes the class of its hundreds digit, with that code on the instance, so
-    that old clients do the right thing with refusals that were invented after them.
-    """
-    known = Refusal.by_code.get(code)
-    if known is not None:
-        return known(text, retry_after_ms=retry_after_ms)
-    family = {1: BadRequest, 2: Denied, 3: Transient}.get(code // 100, Refusal)
-    error = family(text, retry_after_ms=retry_after_ms)
-    error.code = code  # type: ignore[misc]  # the class keeps its own
-    error.retry = family is Transient  # type: ignore[misc]
-    return error

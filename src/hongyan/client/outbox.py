@@ -56,7 +56,8 @@ class Pending(msgspec.Struct, gc=False):
     at: int = 0  # ms, when it was made
     tries: int = 0  # refusals for now, so far
     not_before: float = 0.0  # monotonic seconds
-    sent: bool = False  # on the way on the present connection
+    sent: bool = False  # handed to the session
+    held: bool = False  # not on disk yet
 
     @property
     def size(self) -> int:
@@ -92,13 +93,15 @@ class Outbox:
         """The call, if it waits."""
         return self._calls.get(op)
 
-    def add(self, op: OpId, log: LogId, name: str, args: bytes, at: int = 0) -> Pending:
-        """Queue a call at the end of its lane.
+    def add(
+        self, op: OpId, log: LogId, name: str, args: bytes, at: int = 0, *, held: bool = False
+    ) -> Pending:
+        """Queue a call at the end of its lane; a held one is not sent before it is released.
 
         Raises:
             OutboxFull: nothing was queued; wait until something is acknowledged.
         """
-        pending = Pending(self._n + 1, op, log, name, args, at)
+        pending = Pending(self._n + 1, op, log, name, args, at, held=held)
         if len(self._calls) >= self.most:
             raise OutboxFull(f"{len(self._calls)} calls wait to be sent, the limit")
         if self.bytes + pending.size > self.most_bytes:
@@ -118,7 +121,7 @@ class Outbox:
         if most <= 0:
             return []
         heads = [lane[0] for lane in self._lanes.values()]
-        able = [p for p in heads if not p.sent and p.not_before <= now]
+        able = [p for p in heads if not p.sent and not p.held and p.not_before <= now]
         able.sort(key=lambda pending: pending.n)
         for pending in able[:most]:
             pending.sent = True
@@ -126,8 +129,8 @@ class Outbox:
 
     def due(self) -> float | None:
         """When the next call that was refused for now may be sent; None = no such call."""
-        waits = [lane[0].not_before for lane in self._lanes.values() if not lane[0].sent]
-        return min(waits, default=None)
+        heads = [lane[0] for lane in self._lanes.values()]
+        return min((p.not_before for p in heads if not p.sent and not p.held), default=None)
 
     def done(self, op: OpId) -> Pending | None:
         """The call has its final answer: forget it, and give it back if it was waiting."""
@@ -149,11 +152,6 @@ class Outbox:
         pending.tries += 1
         pending.sent = False
         pending.not_before = now + max(retry_after_s, backoff(pending.tries, random_))
-
-    def disconnected(self) -> None:
-        """Nothing is on the way any more; what was sent is sent again, with the same op."""
-        for lane in self._lanes.values():
-            lane[0].sent = False
 
 
 LEAST_S, MOST_S = 0.3, 30.0

@@ -108,7 +108,14 @@ class Replica:
         self._waiting: float | None = None  # when the hole that is open now was first seen
         self._urgent = False
 
-    # --- what arrives -----------------------------------------------------------------------
+    def seed(self, entries: Iterable[Entry]) -> None:
+        """Begin with cached entries, in order and without a hole; only for an empty replica."""
+        entries = list(entries)
+        if entries:
+            self.last = Seq(entries[0].seq - 1)
+            self.offer(entries, 0.0)
+
+    # --- what arrives ---------------------------------------------------------------------------
 
     def offer(self, entries: Iterable[Entry], now: float) -> list[Entry]:
         """Take what a deliver brought, in any order; return what was applied, in seq order."""
@@ -200,7 +207,7 @@ class Replica:
         self._waiting, self._urgent = None, False
         return cut
 
-    # --- what is missing --------------------------------------------------------------------
+    # --- what is missing ------------------------------------------------------------------------
 
     @property
     def behind(self) -> bool:
@@ -233,7 +240,7 @@ class Replica:
             holes.append(Hole(Seq(low), self.head))
         return holes
 
-    # --- what is held -----------------------------------------------------------------------
+    # --- what is held ---------------------------------------------------------------------------
 
     @property
     def first(self) -> Seq:
@@ -287,7 +294,7 @@ class Replica:
         """Whether the entry was recalled, as far as is known here."""
         return RECALL in self._amends.get(seq, NO_AMENDS)
 
-    # --- inside -----------------------------------------------------------------------------
+    # --- inside ---------------------------------------------------------------------------------
 
     def _gone(self, entry: Entry) -> bool:
         return entry.type == HIDDEN or self.erased(entry.seq)
