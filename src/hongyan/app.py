@@ -1,0 +1,256 @@
+"""The composition root: which part is made of what. The only place that knows all of them.
+
+`build_engine` wires the engine to any adapters (tests give memory ones); `Server` is the embedded
+default: SQLite in a data directory, one port, one process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from hongyan.adapters.jwks import issuers as trusted_issuers
+from hongyan.adapters.memory.bus import MemoryBus
+from hongyan.adapters.memory.clock import SystemClock
+from hongyan.adapters.secret import load_or_create_secret
+from hongyan.adapters.sqlite import SqliteDirectory, SqliteStore
+from hongyan.adapters.sqlite_search import SqliteSearch
+from hongyan.config import Config
+from hongyan.engine.auth import Authenticator
+from hongyan.engine.consumers import Consumer, SearchSink
+from hongyan.engine.gateway import Gateway, Parts
+from hongyan.engine.hub import Hub
+from hongyan.engine.limits import CallLimits
+from hongyan.engine.logs import LogCache
+from hongyan.engine.notify import Notifier
+from hongyan.engine.pipeline import Pipeline
+from hongyan.engine.presence import Presence
+from hongyan.engine.queries import Queries
+from hongyan.engine.sync import Reader
+from hongyan.engine.tokens import Tokens, TrustedIssuer
+from hongyan.model.kind import Kind
+from hongyan.ports import Bus, Clock, Directory, Search, Store
+from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
+from hongyan.slices.own.kinds import KINDS as OWN_KINDS
+from hongyan.telemetry import Metrics, measure_loop_lag
+from hongyan.transport.front import Front
+from hongyan.transport.http import build_http
+from hongyan.transport.websocket import GatewayEndpoint, Terms
+from hongyan.wire.codec import CODECS
+
+logger = structlog.get_logger(__name__)
+
+KINDS: Mapping[str, Kind] = {kind.code: kind for kind in (*CHAT_KINDS, *OWN_KINDS)}
+STOP_S = 5.0  # for goodbyes and answers at the end
+
+
+class Node:
+    """An engine with its parts; no socket yet."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        authenticator: Authenticator,
+        hub: Hub,
+        consumers: Sequence[Consumer],
+        metrics: Metrics,
+        cache: LogCache,
+    ) -> None:
+        """Made by `build_engine`."""
+        self.gateway, self.authenticator, self.hub = gateway, authenticator, hub
+        self.consumers, self.metrics, self.cache = consumers, metrics, cache
+        self._lag: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to work; needs a running loop."""
+        self.gateway.start()
+        for consumer in self.consumers:
+            consumer.start()
+        self._lag = asyncio.get_running_loop().create_task(measure_loop_lag(self.metrics))
+
+    async def stop(self, seconds: float = STOP_S) -> None:
+        """Say goodbye, settle, stop. The adapters are closed by who made them."""
+        await self.gateway.drain(seconds)
+        for consumer in self.consumers:
+            await consumer.stop(seconds)
+        if self._lag is not None:
+            self._lag.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._lag
+        self.hub.close()
+        self.authenticator.close()
+
+
+def build_engine(
+    config: Config,
+    *,
+    store: Store,
+    directory: Directory,
+    search: Search,
+    bus: Bus,
+    clock: Clock,
+    secret: bytes,
+    issuers: Sequence[TrustedIssuer] = (),
+    kinds: Mapping[str, Kind] = KINDS,
+) -> Node:
+    """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code."""
+    metrics = Metrics()
+    cache = LogCache(store, kinds, most=config.logs.cache)
+    limits = CallLimits(config.limits.rates)
+    hub = Hub(cache=cache, bus=bus, metrics=metrics)
+    reader = Reader(store, kinds, most=config.limits.page)
+    presence = Presence(
+        "node-1",
+        heartbeat_s=config.limits.heartbeat_ms / 1000,
+        ttl_s=config.presence.ttl_ms / 1000,
+        grace_s=config.presence.grace_ms / 1000,
+        watch_most=config.presence.watch,
+    )
+    authenticator = Authenticator(
+        config, directory, clock, Tokens(secret, issuers, leeway_s=config.tokens.leeway_s)
+    )
+    indexer = Consumer("search", store, SearchSink(search, kinds), clock)
+    hub.on_appended = indexer.wake
+    gateway = Gateway(
+        Parts(
+            store=store,
+            directory=directory,
+            bus=bus,
+            clock=clock,
+            cache=cache,
+            hub=hub,
+            pipeline=Pipeline(
+                store=store,
+                directory=directory,
+                bus=bus,
+                clock=clock,
+                cache=cache,
+                kinds=kinds,
+                limits=limits,
+                settings=config.kinds,
+                metrics=metrics,
+            ),
+            reader=reader,
+            queries=Queries(
+                store=store,
+                directory=directory,
+                search=search,
+                presence=presence,
+                reader=reader,
+                kinds=kinds,
+                clock=clock,
+                settings=config.kinds,
+            ),
+            notifier=Notifier(
+                hub=hub,
+                cache=cache,
+                store=store,
+                reader=reader,
+                bus=bus,
+                clock=clock,
+                presence=presence,
+                limits=limits,
+            ),
+            authenticator=authenticator,
+            metrics=metrics,
+            config=config,
+        )
+    )
+    _show(metrics, hub, cache, indexer)
+    return Node(gateway, authenticator, hub, [indexer], metrics, cache)
+
+
+def _show(metrics: Metrics, hub: Hub, cache: LogCache, indexer: Consumer) -> None:
+    """Put what the parts know into the metrics."""
+    metrics.gauge("log_cache", "Logs in the cache.", lambda: len(cache))
+    metrics.gauge(
+        "send_queue_bytes",
+        "Bytes that wait for slow connections.",
+        lambda: sum(peer.session.pending for peer in hub.peers),
+    )
+    metrics.gauge("encodes", "Deliveries encoded: once per entry and codec.", lambda: hub.encodes)
+    for name in ("lag_seconds", "failures", "handled"):
+        metrics.gauge(
+            f"search_{name}",
+            f"Of the search consumer: {name}.",
+            lambda name=name: indexer.stats()[name],  # type: ignore[misc]
+        )
+
+
+class Server:
+    """The embedded default: everything of one data directory, served on one port."""
+
+    def __init__(self, config: Config) -> None:
+        """Opens nothing before `start`."""
+        self._config = config
+        self.first_code: str | None = None  # for the first administrator, to be shown once
+        self._closing = contextlib.AsyncExitStack()
+        self._front: Front | None = None
+        self.node: Node
+
+    @property
+    def port(self) -> int:
+        """The port listened on."""
+        assert self._front is not None
+        return self._front.port
+
+    async def start(self) -> None:
+        """Open the data directory, then listen; return when calls are taken.
+
+        Raises:
+            StoreUnusable: the directory is in use, of a newer version, or damaged.
+            CannotListen, BadCertificate, ConfigError: one line for the operator each.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._closing.aclose()
+            raise
+
+    async def _start(self) -> None:
+        config, closing = self._config, self._closing
+        data = Path(config.data.dir)
+        store = await SqliteStore.open(data, large_above=config.logs.large_above)
+        closing.push_async_callback(store.close)
+        bus = MemoryBus()
+        closing.push_async_callback(bus.close)
+        search = SqliteSearch(data / "search.db")
+        closing.push_async_callback(search.close)
+        issuers = trusted_issuers(config.tokens)
+        node = self.node = build_engine(
+            config,
+            store=store,
+            directory=SqliteDirectory(store),
+            search=search,
+            bus=bus,
+            clock=SystemClock(),
+            secret=load_or_create_secret(data / "secret"),
+            issuers=issuers,
+        )
+
+        async def metrics() -> bytes:
+            return node.metrics.render(await store.stats())
+
+        http = build_http(
+            node.gateway, node.authenticator, config, publish=bus.publish, metrics=metrics
+        )
+        terms = Terms(message_bytes=config.limits.message_bytes)
+        endpoint = GatewayEndpoint(node.gateway, CODECS, terms)
+        front = Front(
+            config.server, config.limits, endpoint=endpoint, http=http, drain=node.gateway.drain
+        )
+        node.start()
+        closing.push_async_callback(node.stop)
+        await front.start()
+        self._front = front
+        closing.push_async_callback(front.stop)
+        self.first_code = await node.authenticator.accounts.first_admin_code()
+        logger.info("serving", port=front.port, data=str(data), fd_limit=front.fd_limit)
+
+    async def stop(self) -> None:
+        """Take no more connections, say goodbye, settle, close. Idempotent."""
+        await self._closing.aclose()

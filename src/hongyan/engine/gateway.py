@@ -1,0 +1,483 @@
+"""The engine's door: opens sessions, takes every frame to where it is handled, closes.
+
+One method per frame type; what a peer sends ends in an answer with its `ref`, never in an
+exception that leaves this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import structlog
+
+from hongyan import __version__
+from hongyan.config import Config
+from hongyan.engine.auth import Authenticator, Identity
+from hongyan.engine.hub import Hub, Link, Peer
+from hongyan.engine.limits import Counts, address_key
+from hongyan.engine.logs import LogCache
+from hongyan.engine.notify import Notifier
+from hongyan.engine.pipeline import Caller, Pipeline
+from hongyan.engine.queries import PresenceQuery, Queries
+from hongyan.engine.sync import Reader, owned
+from hongyan.model.errors import (
+    BadArgs,
+    BadFrame,
+    GoingAway,
+    NotAMember,
+    Overloaded,
+    Refusal,
+    TimedOut,
+    Unauthenticated,
+)
+from hongyan.model.ids import DEVICE, DeviceId, LogId, Seq, UserId, check, user_key
+from hongyan.model.log import Role
+from hongyan.ports import Bus, Clock, Directory, Evicted, Signalled, Store
+from hongyan.telemetry import Metrics
+from hongyan.wire import frames as f
+from hongyan.wire.codec import Codec
+from hongyan.wire.session import ServerSession
+
+logger = structlog.get_logger(__name__)
+
+MAX_OPENING = 256  # hellos worked on at once; the others wait in line
+RECONNECT_SPREAD_MS = 5000  # goodbyes of a closing server spread the return over this
+
+
+class Parts(msgspec.Struct, frozen=True, gc=False):
+    """What the gateway is made of; the composition root fills it."""
+
+    store: Store
+    directory: Directory
+    bus: Bus
+    clock: Clock
+    cache: LogCache
+    hub: Hub
+    pipeline: Pipeline
+    reader: Reader
+    queries: Queries
+    notifier: Notifier
+    authenticator: Authenticator
+    metrics: Metrics
+    config: Config
+
+
+class Gateway:
+    """Takes connections from any transport, and single requests from HTTP."""
+
+    def __init__(self, parts: Parts) -> None:
+        """Nothing starts before `start`."""
+        self._p = parts
+        limits = parts.config.limits
+        self._limits = f.Limits(limits.message_bytes, limits.window, limits.page)
+        self._counts = Counts(
+            limits.connections, limits.connections_per_ip, limits.connections_per_user
+        )
+        self._opening = asyncio.Semaphore(MAX_OPENING)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._draining = False
+        self._frames: dict[type, Callable[[Peer, Any], None]] = {
+            f.Hello: self._hello,
+            f.Call: self._call,
+            f.Cursor: self._cursor,
+            f.Ping: self._ping,
+            f.Signal: self._signal,
+            f.Bye: self._bye,
+            f.Read: partial(self._ask, self._read),
+            f.Sync: partial(self._ask, self._sync),
+            f.Query: partial(self._ask, self._query),
+            f.Subscribe: partial(self._ask, self._subscribe),
+            f.Unsubscribe: partial(self._ask, self._unsubscribe),
+        }
+        parts.hub.on_left = self._gone
+
+    # --- life -------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether new sessions and calls are taken."""
+        return self._sweeper is not None and not self._draining
+
+    def start(self) -> None:
+        """Begin to look after connections; needs a running loop."""
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        self._p.notifier.start()
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new, answer what was accepted, then say goodbye to all: the return is
+        spread over time by what each is told. Idempotent."""
+        if self._draining:
+            return
+        self._draining = True
+        if not await self._p.pipeline.idle(seconds):
+            logger.warning("some calls are not answered; clients send them again")
+        why = GoingAway("the server is closing")
+        for peer in list(self._p.hub.peers):
+            peer.close(why, reconnect_after_ms=random.randrange(100, RECONNECT_SPREAD_MS))
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=seconds)
+        await self._p.notifier.stop()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+
+    async def _sweep(self) -> None:
+        """Close what never said hello and what fell silent (half-open connections)."""
+        limits = self._p.config.limits
+        every = min(limits.handshake_ms, limits.heartbeat_ms) / 4000
+        while True:
+            await asyncio.sleep(every)
+            now = self._p.clock.monotonic()
+            for number, peer in enumerate(list(self._p.hub.peers)):
+                if peer.session.state in ("new", "opening"):
+                    if now - peer.opened_at > limits.handshake_ms / 1000:
+                        peer.close(TimedOut("no hello in time"), reconnect_after_ms=1000)
+                elif peer.session.expired(now):
+                    peer.close(TimedOut(), reconnect_after_ms=0)
+                if number % 1000 == 999:
+                    await asyncio.sleep(0)  # many connections: let others run in between
+
+    # --- connections ------------------------------------------------------------------------
+
+    def accept(self, link: Link, codec: Codec) -> Peer:
+        """A new connection. Raises Overloaded, GoingAway: close it with the text."""
+        if self._draining:
+            raise GoingAway("the server is closing", retry_after_ms=1000)
+        self._counts.opened(address_key(link.ip))
+        limits, now = self._p.config.limits, self._p.clock.monotonic()
+        session = ServerSession(
+            codec,
+            self._limits,
+            limits.heartbeat_ms / 1000,
+            queue_bytes=limits.send_queue_bytes,
+            queue_frames=limits.send_queue_frames,
+        )
+        peer = Peer(self._p.hub, link, session, codec, self._received, now)
+        self._p.hub.peers.add(peer)
+        self._p.metrics.accepted_total += 1
+        self._p.metrics.connections += 1
+        return peer
+
+    def _gone(self, peer: Peer) -> None:
+        self._counts.closed(address_key(peer.link.ip))
+        self._p.metrics.connections -= 1
+        if peer.identity is not None:
+            self._p.metrics.sessions -= 1
+            self._counts.signed_out(user_key(peer.identity.tenant, peer.identity.user))
+            self._p.notifier.left(peer)
+        if peer.caller is not None:
+            peer.caller.waiting.clear()  # not acknowledged: the client has them in its outbox
+
+    def _received(self, peer: Peer, message: bytes) -> None:
+        if peer.closing or self._draining:
+            return  # what is not answered is sent again after the reconnect
+        now = self._p.clock.monotonic()
+        try:
+            for frame in peer.session.receive(message, now):
+                self._p.metrics.frames_total += 1
+                self._frames[type(frame)](peer, frame)
+        except Refusal as why:
+            again = 1000 if why.retry or isinstance(why, BadFrame) else -1
+            peer.close(why, reconnect_after_ms=again)
+            return
+        except Exception:
+            logger.exception("frame handling failed", user=peer.identity and peer.identity.user)
+            peer.close(Refusal("internal error"), reconnect_after_ms=1000)
+            return
+        if peer.session.pending:
+            self._p.hub.wake(peer)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- hello ------------------------------------------------------------------------------
+
+    def _hello(self, peer: Peer, hello: f.Hello) -> None:
+        self._spawn(self._open(peer, hello))
+
+    async def _open(self, peer: Peer, hello: f.Hello) -> None:
+        """Authenticate, admit, attach, then sync: what commits after the attach is pushed, what
+        committed before is in the rows, so nothing falls between."""
+        try:
+            async with self._opening:
+                if peer.closing:
+                    return
+                welcome = await self._admit(peer, hello)
+        except Refusal as why:
+            stay = -1 if why.code // 100 == 2 else max(why.retry_after_ms, 500)
+            peer.close(why, reconnect_after_ms=stay)
+        except Exception:
+            logger.exception("hello failed")
+            peer.close(Refusal("internal error"), reconnect_after_ms=1000)
+        else:
+            if welcome is not None and not peer.closing:
+                peer.session.opened(welcome)
+                self._p.hub.wake(peer)
+
+    async def _admit(self, peer: Peer, hello: f.Hello) -> f.Welcome | None:
+        p = self._p
+        identity = await p.authenticator.authenticate(hello.token)
+        if identity.scopes:
+            raise Unauthenticated("an API key opens no session; use it over HTTP")
+        device = DeviceId(check(DEVICE, identity.device or hello.device, "device"))
+        if identity.device and hello.device != identity.device:
+            raise Unauthenticated(f"this token is for device {identity.device}")
+        epoch, evicted = await p.authenticator.admit(identity, device, hello.cls)
+        for other in evicted:
+            p.bus.publish(Evicted(identity.tenant, identity.user, other, epoch, 206))
+        if peer.closing or peer not in p.hub.peers:
+            return None
+        self._counts.signed_in(user_key(identity.tenant, identity.user))
+        peer.identity, peer.epoch = identity, epoch
+        p.metrics.sessions += 1
+        peer.device = device
+        peer.caller = Caller(
+            identity.tenant,
+            identity.user,
+            device,
+            admin=identity.admin,
+            ip=peer.link.ip,
+            connection=uuid4().hex,
+        )
+        large = await p.store.large_logs(identity.tenant, identity.user)
+        p.hub.attach(peer, large)
+        p.notifier.came(peer)
+        inbox = await p.reader.inbox(
+            identity.tenant,
+            identity.user,
+            after=hello.inbox,
+            limit=hello.rows,
+            large=hello.large,
+        )
+        peer.token = hello.inbox
+        account = await p.directory.user(identity.tenant, identity.user)
+        return f.Welcome(
+            session=peer.caller.connection,
+            user=identity.user,
+            tenant=identity.tenant,
+            device=device,
+            now=p.clock.now_ms(),
+            heartbeat_ms=p.config.limits.heartbeat_ms,
+            limits=self._limits,
+            inbox=inbox,
+            server=f"hongyan/{__version__}",
+            name=account.name if account else "",
+            admin=identity.admin,
+        )
+
+    # --- calls, cursors, signals ------------------------------------------------------------
+
+    def _call(self, peer: Peer, call: f.Call) -> None:
+        caller = peer.caller
+        assert caller is not None  # the session lets calls through only after the welcome
+        self._p.pipeline.submit(caller, call, partial(self._done, peer, call.ref))
+
+    def _done(self, peer: Peer, ref: int, answer: f.Ack | Refusal) -> None:
+        peer.answer(answer if isinstance(answer, f.Ack) else _fail(ref, answer))
+
+    def _cursor(self, peer: Peer, cursor: f.Cursor) -> None:
+        caller = peer.caller
+        assert caller is not None
+        try:
+            owned(cursor.log, caller.tenant)
+            if cursor.read < 0 or cursor.delivered < 0:
+                raise BadArgs("cursors are not negative")
+        except Refusal as why:
+            if cursor.ref:
+                peer.answer(_fail(cursor.ref, why))
+            return
+        cursors = self._p.notifier.cursors
+        if not cursor.ref:
+            cursors.later(caller.user, caller.device, cursor)
+            return
+        future = cursors.now(cursor.log, caller.user, caller.device, cursor)
+        future.add_done_callback(partial(self._moved, peer, cursor))
+
+    def _moved(self, peer: Peer, cursor: f.Cursor, future: asyncio.Future[Any]) -> None:
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            peer.answer(f.Ack(ref=cursor.ref, log=cursor.log))
+        elif isinstance(error, Refusal):
+            peer.answer(_fail(cursor.ref, error))
+        else:
+            logger.error("cursor move failed", exc_info=error)
+            peer.answer(_fail(cursor.ref, Refusal("internal error")))
+
+    def _signal(self, peer: Peer, signal: f.Signal) -> None:
+        caller = peer.caller
+        assert caller is not None
+        try:
+            log = owned(signal.log, caller.tenant)
+        except Refusal:
+            return  # a signal has no ref: there is nobody to tell
+        state = self._p.cache.get(log)
+        if state is None:
+            self._spawn(self._late_signal(peer, signal))
+            return
+        rule = state.kind.signals.get(signal.name)
+        if rule is None or state.count > rule.max_members:
+            return
+        if not state.role_of(caller.user):
+            return  # not a member (or, in a large log, not known here: signals may be lost)
+        try:
+            now = self._p.clock.monotonic()
+            self._p.notifier.limits.take(
+                caller.connection, caller.key, signal.log, caller.address, now
+            )
+            msgspec.json.decode(bytes(signal.body) or b"{}", type=rule.args)
+        except (Refusal, msgspec.DecodeError):
+            return
+        self._p.bus.publish(Signalled(log, caller.user, caller.device, signal.name, signal.body))
+
+    async def _late_signal(self, peer: Peer, signal: f.Signal) -> None:
+        try:
+            state = await self._p.cache.load(LogId(signal.log))
+        except Refusal:
+            return
+        if state.version and not peer.closing:
+            self._signal(peer, signal)
+
+    def _ping(self, peer: Peer, ping: f.Ping) -> None:
+        self._p.notifier.away(peer, ping.away)
+        self._spawn(self._pong(peer, ping))
+
+    async def _pong(self, peer: Peer, ping: f.Ping) -> None:
+        caller = peer.caller
+        assert caller is not None
+        try:
+            digest = await self._p.reader.digest(caller.tenant, caller.user, ping.inbox)
+        except Refusal:
+            return  # no pong: the client pings again, and reconnects if it stays so
+        pong = f.Pong(now=self._p.clock.now_ms(), inbox=ping.inbox, digest=digest)
+        peer.say(pong)
+
+    def _bye(self, peer: Peer, bye: f.Bye) -> None:
+        caller = peer.caller
+        if bye.logout and caller is not None:
+            self._spawn(self._log_out(peer, caller))
+            return
+        peer.link.close(1000, "bye")
+        self._p.hub.forget(peer)
+
+    async def _log_out(self, peer: Peer, caller: Caller) -> None:
+        try:
+            await self._p.directory.revoke(caller.tenant, caller.user, caller.device)
+        except Refusal as why:
+            logger.warning("log-out not stored", user=caller.user, error=why.text)
+        peer.link.close(1000, "bye")
+        self._p.hub.forget(peer)
+
+    # --- questions --------------------------------------------------------------------------
+
+    def _ask(self, work: Callable[[Peer, Any], Awaitable[f.Frame]], peer: Peer, frame: Any) -> None:
+        self._spawn(self._answer(work, peer, frame))
+
+    async def _answer(
+        self, work: Callable[[Peer, Any], Awaitable[f.Frame]], peer: Peer, frame: Any
+    ) -> None:
+        answer: f.Frame
+        try:
+            answer = await work(peer, frame)
+        except Refusal as why:
+            answer = _fail(frame.ref, why)
+        except Exception:
+            logger.exception("question failed", frame=type(frame).__name__)
+            answer = _fail(frame.ref, Refusal("internal error"))
+        if not peer.closing:
+            peer.answer(answer)
+
+    async def _read(self, peer: Peer, read: f.Read) -> f.Frame:
+        return await self._p.reader.page(*_who(peer), read)
+
+    async def _sync(self, peer: Peer, sync: f.Sync) -> f.Frame:
+        page = await self._p.reader.inbox(
+            *_who(peer),
+            after=sync.after,
+            upto=sync.upto,
+            limit=sync.limit,
+            large=sync.large,
+        )
+        return f.Inbox(page=page, ref=sync.ref)
+
+    async def _query(self, peer: Peer, query: f.Query) -> f.Frame:
+        caller = peer.caller
+        assert caller is not None
+        body = await self._p.queries.answer(caller, query)
+        if query.name == "presence":
+            asked = msgspec.json.decode(bytes(query.args), type=PresenceQuery)
+            if asked.watch:
+                states = await self._p.queries.allowed_states(caller, asked.users)
+                self._p.notifier.watch(peer, [UserId(state["user"]) for state in states])
+        return f.Result(ref=query.ref, body=msgspec.Raw(body))
+
+    async def _subscribe(self, peer: Peer, frame: f.Subscribe) -> f.Frame:
+        log = owned(frame.log, _who(peer)[0])
+        state = await self._p.cache.load(log)
+        member = await self._p.cache.member(state, _who(peer)[1])
+        if member is None or member.role is Role.NONE:
+            raise NotAMember()
+        peer.muted.discard(log)
+        return f.Ack(ref=frame.ref, log=log, seq=state.head)
+
+    async def _unsubscribe(self, peer: Peer, frame: f.Unsubscribe) -> f.Frame:
+        log = owned(frame.log, _who(peer)[0])
+        if len(peer.muted) >= 1000:
+            raise Overloaded("1000 logs are unsubscribed already")
+        peer.muted.add(log)
+        return f.Ack(ref=frame.ref, log=log, seq=Seq(0))
+
+    # --- HTTP and other requests without a session ------------------------------------------
+
+    def _request(self, identity: Identity, ip: str) -> Caller:
+        if self._draining:
+            raise GoingAway("the server is closing", retry_after_ms=1000)
+        if identity.user.startswith("#"):
+            raise Unauthenticated("an API key speaks for no user: name one in Hongyan-User")
+        device = DeviceId(identity.device or "http")
+        return Caller(identity.tenant, identity.user, device, admin=identity.admin, ip=ip)
+
+    async def call(self, identity: Identity, call: f.Call, ip: str = "") -> f.Ack:
+        """Do a call. Raises its refusal."""
+        return await self._p.pipeline.call(self._request(identity, ip), call)
+
+    async def read(self, identity: Identity, read: f.Read, ip: str = "") -> f.Page:
+        """A range of a log. Raises BadArgs, NoSuchLog, NotAMember, StoreDown."""
+        caller = self._request(identity, ip)
+        return await self._p.reader.page(caller.tenant, caller.user, read)
+
+    async def sync(self, identity: Identity, sync: f.Sync, ip: str = "") -> f.InboxPage:
+        """Inbox rows. Raises BadArgs, StoreDown."""
+        caller = self._request(identity, ip)
+        return await self._p.reader.inbox(
+            caller.tenant,
+            caller.user,
+            after=sync.after,
+            upto=sync.upto,
+            limit=sync.limit,
+            large=sync.large,
+        )
+
+    async def query(self, identity: Identity, query: f.Query, ip: str = "") -> bytes:
+        """The answer to a query, as JSON. Raises its refusal."""
+        return await self._p.queries.answer(self._request(identity, ip), query)
+
+
+def _who(peer: Peer) -> tuple[Any, Any]:
+    caller = peer.caller
+    assert caller is not None
+    return caller.tenant, caller.user
+
+
+def _fail(ref: int, why: Refusal) -> f.Fail:
+    return f.Fail(ref, why.code, why.text, why.retry, why.retry_after_ms)

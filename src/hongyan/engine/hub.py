@@ -1,0 +1,383 @@
+"""The node's table of connections, and the way of an entry from the bus to their send queues.
+
+Small logs are fanned out by their member list, large ones by the sessions attached to them; a
+member sees the same in both. Everything here is synchronous: offering an entry never waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import structlog
+
+from hongyan.engine.auth import Identity
+from hongyan.engine.logs import LogCache, LogState
+from hongyan.engine.pipeline import Caller
+from hongyan.model.errors import Refusal, Replaced
+from hongyan.model.ids import DeviceId, LogId, Seq, UserId, UserKey, tenant_of, user_key
+from hongyan.model.log import Entry
+from hongyan.ports import Appended, Bus, CursorMoved, Evicted, Hint, RowsChanged, Signalled
+from hongyan.telemetry import Metrics
+from hongyan.wire.codec import Codec
+from hongyan.wire.frames import Cursor, Deliver, Frame, Signal
+from hongyan.wire.session import Outgoing, ServerSession
+
+logger = structlog.get_logger(__name__)
+
+
+class Link(Protocol):
+    """What the hub needs of a connection; a transport implements it."""
+
+    ip: str
+
+    def write(self, message: bytes) -> None:
+        """Send one WebSocket message. Never waits; after `close` it does nothing."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with a WebSocket code, after what was written. Idempotent."""
+        ...
+
+
+class Peer:
+    """One connection with its session. The engine's side of a `Link`."""
+
+    __slots__ = (
+        "_handle",
+        "away",
+        "caller",
+        "closing",
+        "codec",
+        "device",
+        "epoch",
+        "hub",
+        "identity",
+        "large",
+        "link",
+        "muted",
+        "ok",
+        "opened_at",
+        "queued",
+        "session",
+        "token",
+        "watching",
+    )
+
+    def __init__(
+        self,
+        hub: Hub,
+        link: Link,
+        session: ServerSession,
+        codec: Codec,
+        handle: Callable[[Peer, bytes], None],
+        now: float,
+    ) -> None:
+        """`handle` takes each message; `now` is monotonic."""
+        self.hub, self.link, self.session, self.codec = hub, link, session, codec
+        self.device = DeviceId("")
+        self._handle = handle
+        self.identity: Identity | None = None
+        self.caller: Caller | None = None
+        self.ok = True  # the transport takes more
+        self.queued = False  # in the hub's list for this tick
+        self.closing = False
+        self.away = False
+        self.opened_at = now
+        self.epoch = 0
+        self.token = 0  # inbox token of the last sync on this connection
+        self.large: list[LogId] = []
+        self.muted: set[LogId] = set()  # unsubscribed on this connection
+        self.watching: set[UserKey] = set()
+
+    def received(self, message: bytes) -> None:
+        """Take one whole WebSocket message. Never raises, never waits."""
+        self._handle(self, message)
+
+    def writable(self, ok: bool) -> None:
+        """The transport's buffer is over (False) or under (True) its mark."""
+        self.ok = ok
+        if ok:
+            self.hub.wake(self)
+
+    def lost(self) -> None:
+        """The connection is gone; called exactly once."""
+        self.hub.forget(self)
+
+    def flush(self) -> None:
+        """Give the transport what is queued, as few messages as possible."""
+        session, link = self.session, self.link
+        while self.ok:
+            message = session.take()
+            if message is None:
+                break
+            link.write(message)
+
+    def say(self, frame: Frame) -> None:
+        """Queue a frame that may be dropped when the reader is slow."""
+        self.session.say(frame)
+        self.hub.wake(self)
+
+    def answer(self, frame: Frame) -> None:
+        """Queue an answer; it is never dropped."""
+        self.session.answer(frame)
+        self.hub.wake(self)
+
+    def close(self, why: Refusal, *, reconnect_after_ms: int) -> None:
+        """Say goodbye, flush, close. `reconnect_after_ms` < 0: do not come back by yourself."""
+        if self.closing:
+            return
+        self.closing = True
+        self.session.goodbye(why, reconnect_after_ms)
+        self.ok = True  # a goodbye is worth a try even on a full socket
+        self.flush()
+        self.link.close(1013 if why.retry else 1008, type(why).__name__)
+        self.hub.forget(self)
+
+
+class Hub:
+    """Who is connected here, and who gets what."""
+
+    def __init__(self, *, cache: LogCache, bus: Bus, metrics: Metrics) -> None:
+        """Listens to the bus from now on, until `close`."""
+        self._cache, self._metrics = cache, metrics
+        self._unsubscribe = bus.subscribe(self.hint)
+        self.peers: set[Peer] = set()  # all connections, also those before hello
+        self.users: dict[UserKey, list[Peer]] = {}  # open sessions by user
+        self.attached: dict[LogId, dict[Peer, None]] = {}  # open sessions by large log
+        self._queue: list[Peer] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.encodes = 0
+        self.on_rows: Callable[[RowsChanged], None] = lambda hint: None
+        self.on_appended: Callable[[], None] = lambda: None
+        self.on_left: Callable[[Peer], None] = lambda peer: None
+        self.on_other: Callable[[Hint], None] = lambda hint: None
+
+    # --- connections ------------------------------------------------------------------------
+
+    def wake(self, peer: Peer) -> None:
+        """Flush this peer at the end of the loop's tick, with all others that got something."""
+        if not peer.queued:
+            peer.queued = True
+            if not self._queue:
+                asyncio.get_running_loop().call_soon(self._flush)
+            self._queue.append(peer)
+
+    def _flush(self) -> None:
+        queue, self._queue = self._queue, []
+        for peer in queue:
+            peer.queued = False
+            try:
+                peer.flush()
+            except Exception:  # one broken transport must not cost the others their tick
+                logger.exception("flush failed")
+                peer.link.close(1011, "internal error")
+
+    def attach(self, peer: Peer, large: Iterable[LogId]) -> None:
+        """Make an authenticated peer reachable. An older connection of the device must go."""
+        identity = peer.identity
+        if identity is None or peer not in self.peers:
+            return
+        key = user_key(identity.tenant, identity.user)
+        device = peer.device
+        for other in list(self.users.get(key, ())):
+            if other.device == device:
+                other.close(Replaced(), reconnect_after_ms=-1)
+        self.users.setdefault(key, []).append(peer)
+        for log in large:
+            self.attach_large(peer, log)
+
+    def attach_large(self, peer: Peer, log: LogId) -> None:
+        """Let a peer follow a large log."""
+        self.attached.setdefault(log, {})[peer] = None
+        peer.large.append(log)
+
+    def detach_large(self, peer: Peer, log: LogId) -> None:
+        """The reverse; unknown pairs are fine."""
+        table = self.attached.get(log)
+        if table is not None and table.pop(peer, self) is None:
+            peer.large.remove(log)
+            if not table:
+                del self.attached[log]
+
+    def forget(self, peer: Peer) -> None:
+        """Take a peer out of every table. Idempotent."""
+        if peer not in self.peers:
+            return
+        self.peers.discard(peer)
+        for log in list(peer.large):
+            self.detach_large(peer, log)
+        if peer.identity is not None:
+            key = user_key(peer.identity.tenant, peer.identity.user)
+            table = self.users.get(key)
+            if table is not None and peer in table:
+                table.remove(peer)
+                if not table:
+                    del self.users[key]
+        self.on_left(peer)
+
+    # --- hints ------------------------------------------------------------------------------
+
+    def hint(self, hint: Hint) -> None:
+        """Take one hint of the bus. Never waits."""
+        if isinstance(hint, Appended):
+            self._appended(hint)
+        elif isinstance(hint, Signalled):
+            frame = Signal(
+                log=hint.log, name=hint.name, body=hint.body, user=hint.user, device=hint.device
+            )
+            self._tell(hint.log, frame, hint.user, hint.device)
+        elif isinstance(hint, CursorMoved):
+            at = hint.position
+            moved = Cursor(log=hint.log, delivered=at.delivered, read=at.read, user=hint.user)
+            self._tell(hint.log, moved, hint.user, None)
+        elif isinstance(hint, RowsChanged):
+            if user_key(hint.tenant, hint.user) in self.users:
+                self.on_rows(hint)
+        elif isinstance(hint, Evicted):
+            self._evict(hint)
+        else:
+            self.on_other(hint)
+
+    def _evict(self, hint: Evicted) -> None:
+        why = Refusal.by_code[hint.code]()
+        for peer in list(self.users.get(user_key(hint.tenant, hint.user), ())):
+            if peer.device == hint.device and peer.epoch <= hint.epoch:
+                peer.close(why, reconnect_after_ms=-1)
+
+    def _tell(self, log: LogId, frame: Frame, user: UserId, device: str | None) -> None:
+        """Offer a frame to the members here, but not to who caused it (device None = user)."""
+        state = self._cache.get(log)
+        if state is None:
+            return  # nobody here used the log lately: a lost signal is what signals may be
+        encoded: dict[str, Outgoing] = {}
+        for peer in self._listeners(state):
+            identity = peer.identity
+            mine = identity is not None and identity.user == user
+            if mine and (device is None or peer.device == device):
+                continue
+            codec = peer.codec
+            item = encoded.get(codec.name)
+            if item is None:
+                item = encoded[codec.name] = Outgoing(log, Seq(0), codec.encode(frame))
+            peer.session.push(item)
+            self.wake(peer)
+
+    def _listeners(self, state: LogState) -> list[Peer]:
+        if state.large:
+            return list(self.attached.get(state.log, ()))
+        users = self.users
+        return [peer for key in state.keys if key in users for peer in users[key]]
+
+    # --- fan-out ----------------------------------------------------------------------------
+
+    def _appended(self, hint: Appended) -> None:
+        before = self._cache.get(hint.log)
+        was_large = before is not None and before.large
+        state = self._cache.apply(hint)
+        if state is None:
+            self._spawn(self._late(hint))
+            return
+        if state.large and not was_large:
+            self._grown(state)
+        self._offer(state, hint)
+
+    async def _late(self, hint: Appended) -> None:
+        """A commit of a log that is not in the cache: load it, then fan out."""
+        try:
+            state = await self._cache.load(hint.log)
+        except Refusal:
+            logger.warning("fan-out skipped: log not readable", log=hint.log)
+            return  # readers find it by the digest of the next heartbeat
+        if state.version:
+            self._offer(state, hint)
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _grown(self, state: LogState) -> None:
+        """A log became large: from now on its sessions are attached one by one."""
+        tenant = tenant_of(state.log)
+        for user, member in state.members.items():
+            if member.role:
+                for peer in self.users.get(user_key(tenant, user), ()):
+                    if state.log not in peer.large:
+                        self.attach_large(peer, state.log)
+
+    def _offer(self, state: LogState, hint: Appended) -> None:
+        if hint.members:
+            self._joined(state, hint)
+        if hint.entries:
+            peers = self._listeners(state)
+            if hint.head < state.head:  # a late hint: who joined after it must not see it
+                peers = [peer for peer in peers if _sees(state, peer, hint.entries[0].seq)]
+            if hint.members:
+                peers += self._leavers(state, hint)
+            self.fan_out(hint.log, hint.entries, peers)
+            self.on_appended()
+        self._left(hint, state)
+
+    def _joined(self, state: LogState, hint: Appended) -> None:
+        if not state.large:
+            return
+        tenant = tenant_of(hint.log)
+        for change in hint.members:
+            if change.join:
+                for peer in self.users.get(user_key(tenant, change.user), ()):
+                    if hint.log not in peer.large:
+                        self.attach_large(peer, hint.log)
+
+    def _leavers(self, state: LogState, hint: Appended) -> list[Peer]:
+        """Who left with this commit still gets its entries: they say why nothing follows."""
+        if state.large:
+            return []  # still attached until `_left`
+        tenant = tenant_of(hint.log)
+        keys = [user_key(tenant, c.user) for c in hint.members if c.leave]
+        return [p for key in keys if key not in state.keys for p in self.users.get(key, ())]
+
+    def _left(self, hint: Appended, state: LogState) -> None:
+        tenant = tenant_of(hint.log)
+        for change in hint.members:
+            key = user_key(tenant, change.user)
+            if change.leave and state.large:
+                for peer in self.users.get(key, ()):
+                    self.detach_large(peer, hint.log)
+            if key in self.users:  # its row changed in a way the entries alone do not tell
+                self.on_rows(RowsChanged(tenant, change.user, (hint.log,)))
+
+    def fan_out(self, log: LogId, entries: tuple[Entry, ...], peers: list[Peer]) -> None:
+        """Offer entries to peers: one encoding per codec, one append per peer. Never waits.
+
+        # hot: bench fanout. The same `Outgoing` object is put into every queue, so that a
+        # delivery allocates nothing; sockets are written at the end of the tick, merged.
+        """
+        encoded: dict[str, Outgoing] = {}
+        queue, seq = self._queue, entries[-1].seq
+        if peers and not queue:
+            asyncio.get_running_loop().call_soon(self._flush)
+        for peer in peers:
+            if peer.muted and log in peer.muted:
+                continue
+            codec = peer.codec
+            item = encoded.get(codec.name)
+            if item is None:
+                frame = Deliver(log=log, entries=list(entries))
+                item = encoded[codec.name] = Outgoing(log, Seq(seq), codec.encode(frame))
+                self.encodes += 1
+            peer.session.push(item)
+            if not peer.queued:
+                peer.queued = True
+                queue.append(peer)
+        self._metrics.deliveries_total += len(peers) * len(entries)
+
+    def close(self) -> None:
+        """Stop listening to the bus."""
+        self._unsubscribe()
+
+
+def _sees(state: LogState, peer: Peer, seq: Seq) -> bool:
+    member = state.members.get(peer.identity.user) if peer.identity is not None else None
+    return member is not None and member.since <= seq

@@ -1,0 +1,597 @@
+"""The path of a call: decode → authorise → limit → decide → append → ack → publish.
+
+Most calls take the fast way: everything the rule needs is in the cache, so the call goes from
+bytes to the store's queue inside one callback, without a task. A call that must load something
+takes the slow way, in a task; calls of one caller keep their order over both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from bisect import insort
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+import structlog
+
+from hongyan.engine.limits import CallLimits, address_key
+from hongyan.engine.logs import LogCache, LogState
+from hongyan.model.errors import (
+    BadArgs,
+    Conflict,
+    NoSuchEntry,
+    NoSuchLog,
+    NotAMember,
+    Refusal,
+    RoleTooLow,
+    UnknownCall,
+)
+from hongyan.model.ids import (
+    LOG,
+    OP,
+    DeviceId,
+    LogId,
+    Seq,
+    TenantId,
+    UserId,
+    check,
+    kind_of,
+    self_log,
+    tenant_of,
+    user_key,
+)
+from hongyan.model.kind import NOTHING, Context, Decision, Kind, Needs, Rule
+from hongyan.model.log import MAX_BODY_BYTES, Commit, Committed, Entry, Member, Role, Write
+from hongyan.ports import Appended, Bus, Clock, Directory, Store
+from hongyan.telemetry import Metrics
+from hongyan.wire.frames import Ack, Call
+
+logger = structlog.get_logger(__name__)
+
+MAX_TRIES = 16  # decisions of one call before the caller is told Conflict
+HINT_TURNS = 4  # turns of the loop that a hint of this node needs at most
+NEVER = 1 << 62  # a version no log has: such a commit can only find that its op was done before
+
+Done = Callable[[Ack | Refusal], None]
+
+
+class Caller:
+    """Who calls: an authenticated device on one connection, or one HTTP request."""
+
+    __slots__ = (
+        "address",
+        "admin",
+        "connection",
+        "device",
+        "flights",
+        "key",
+        "number",
+        "runner",
+        "tenant",
+        "user",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        tenant: TenantId,
+        user: UserId,
+        device: DeviceId,
+        *,
+        admin: bool = False,
+        ip: str = "",
+        connection: str = "",
+    ) -> None:
+        """`connection` names what the limit per connection counts by; "" = by the address."""
+        self.tenant, self.user, self.device = tenant, user, device
+        self.admin = admin
+        self.key = user_key(tenant, user)
+        self.address = address_key(ip)
+        self.connection = connection or self.address
+        self.number = 0  # of the last call: order of this caller
+        self.waiting: list[Job] = []  # in order of their numbers, for the slow way
+        self.runner: asyncio.Task[None] | None = None
+        self.flights: dict[LogId, Flight] = {}
+
+
+class Flight:
+    """Calls of one caller on one log that are on the way to the disk, all decided on `version`."""
+
+    __slots__ = ("count", "landed", "version")
+
+    def __init__(self, version: int) -> None:
+        """None in flight yet."""
+        self.version = version
+        self.count = 0
+        self.landed: asyncio.Future[None] | None = None
+
+
+class Job:
+    """A call on its way through the pipeline."""
+
+    __slots__ = (
+        "call",
+        "caller",
+        "command",
+        "done",
+        "hash",
+        "kind",
+        "log",
+        "number",
+        "rule",
+        "stale",
+        "started",
+        "tries",
+    )
+
+    def __init__(self, caller: Caller, call: Call, done: Done, started: float) -> None:
+        """`started` is monotonic; what `_prepare` finds is set there."""
+        self.caller, self.call, self.done, self.started = caller, call, done, started
+        self.tries = 0
+        self.stale = -1  # the version that met Conflict
+        caller.number += 1
+        self.number = caller.number
+        self.kind: Kind
+        self.rule: Rule
+        self.command: Any
+        self.log: LogId = call.log
+        self.hash = b""
+
+
+class Pipeline:
+    """Takes calls of every kind; knows none of them."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        directory: Directory,
+        bus: Bus,
+        clock: Clock,
+        cache: LogCache,
+        kinds: Mapping[str, Kind],
+        limits: CallLimits,
+        settings: Mapping[str, Mapping[str, Any]],
+        metrics: Metrics,
+    ) -> None:
+        """`kinds` by code; `settings` by kind name, over the kind's defaults."""
+        self._store, self._directory, self._bus = store, directory, bus
+        self._clock, self._cache, self._limits = clock, cache, limits
+        self._metrics = metrics
+        self._random = b""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = 0  # calls taken and not answered
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._encode = msgspec.json.Encoder().encode
+        self._settings = {
+            code: {**kind.defaults, **settings.get(kind.name, {})} for code, kind in kinds.items()
+        }
+        self._calls: dict[tuple[str, str], tuple[Kind, Rule, Callable[[Any], Any]]] = {}
+        self._placed: dict[str, tuple[Kind, Rule, Callable[[Any], Any]]] = {}
+        for code, kind in kinds.items():
+            for command, rule in kind.rules.items():
+                name = str(command.__struct_config__.tag)  # type: ignore[attr-defined]
+                decode: Callable[[Any], Any] = msgspec.json.Decoder(command).decode
+                plan = (kind, rule, decode)
+                self._calls[code, name] = plan
+                if rule.place is not None:
+                    self._placed[name] = plan
+
+    # --- in ---------------------------------------------------------------------------------
+
+    def submit(self, caller: Caller, call: Call, done: Done) -> None:
+        """Take a call; `done` is called once, with the ack or with why not. Never waits."""
+        job = Job(caller, call, done, self._clock.monotonic())
+        self._open += 1
+        self._idle.clear()
+        try:
+            self._prepare(job)
+            if caller.waiting or not self._fast(job):
+                self._wait(job)
+        except Refusal as refusal:
+            self._refused(job, refusal)
+        except Exception:
+            self._broken(job)
+
+    async def call(self, caller: Caller, call: Call) -> Ack:
+        """The same, awaited. Raises the refusal."""
+        future: asyncio.Future[Ack | Refusal] = asyncio.get_running_loop().create_future()
+
+        def done(answer: Ack | Refusal) -> None:
+            if not future.done():
+                future.set_result(answer)
+
+        self.submit(caller, call, done)
+        answer = await future
+        if isinstance(answer, Refusal):
+            raise answer
+        return answer
+
+    async def idle(self, seconds: float) -> bool:
+        """Wait until every call taken is answered, at most `seconds`; False = some are not."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _prepare(self, job: Job) -> None:
+        """Find the rule, decode the command, place the log, check tenant and limits."""
+        call, caller = job.call, job.caller
+        check(OP, call.op, "op")
+        plan = self._placed.get(call.name) if not call.log else None
+        if call.log:
+            check(LOG, call.log, "log")
+            if tenant_of(call.log) != caller.tenant:
+                raise NoSuchLog(f"no log {call.log}")
+            plan = self._calls.get((kind_of(call.log), call.name))
+        if plan is None:
+            raise UnknownCall(f"no call {call.name[:40]!r} here")
+        job.kind, job.rule, decode = plan
+        args = bytes(call.args) or b"{}"
+        try:
+            job.command = decode(args)
+        except msgspec.DecodeError as exc:
+            raise BadArgs(f"{call.name}: {exc}") from None
+        except RecursionError:
+            raise BadArgs(f"{call.name}: nested too deep") from None
+        if job.rule.place is not None:
+            placed = job.rule.place(job.command, self._context(job, None, None))
+            if call.log and placed != call.log:
+                raise BadArgs(f"{call.name}: these arguments belong to log {placed}")
+            job.log = placed
+        job.hash = blake2b(b"%b\0%b" % (call.name.encode(), args), digest_size=16).digest()
+        now = self._clock.monotonic()
+        self._limits.take(caller.connection, caller.key, job.log, caller.address, now)
+
+    def _context(
+        self, job: Job, state: LogState | None, member: Member | None, **loaded: Any
+    ) -> Context:
+        caller = job.caller
+        return Context(
+            tenant=caller.tenant,
+            log=job.log,
+            user=caller.user,
+            device=caller.device,
+            op=job.call.op,
+            now_ms=self._clock.now_ms(),
+            role=member.role if member is not None else Role.NONE,
+            member=member,
+            head=state.head if state is not None else Seq(0),
+            count=state.count if state is not None else 0,
+            token=self._token(),
+            admin=caller.admin,
+            settings=self._settings[job.kind.code],
+            **loaded,
+        )
+
+    def _token(self) -> str:
+        """128 random bits in hex, from a block of them: a call of the kernel per 64 calls."""
+        if len(self._random) < 16:
+            self._random = os.urandom(1024)
+        token, self._random = self._random[:16], self._random[16:]
+        return token.hex()
+
+    # --- the fast way -----------------------------------------------------------------------
+
+    def _fast(self, job: Job) -> bool:
+        """Decide from the cache alone; False when something must be loaded first."""
+        state = self._cache.get(job.log)
+        if state is None:
+            return False
+        flight = job.caller.flights.get(job.log)
+        if flight is not None and flight.version != state.version:
+            return False  # would overtake calls that have to decide again
+        member = state.members.get(job.caller.user)
+        if member is None and (state.large or job.rule.role is Role.NONE):
+            return False
+        context = self._context(job, state, member)
+        if job.rule.needs is not None:
+            needs = job.rule.needs(job.command, context)
+            if needs is not NOTHING:
+                loaded = self._at_hand(state, needs)
+                if loaded is None:
+                    return False
+                context = msgspec.structs.replace(context, **loaded)
+        self._decide(job, state, context)
+        return True
+
+    def _at_hand(self, state: LogState, needs: Needs) -> dict[str, Any] | None:
+        if needs.entries or needs.users or needs.sources:
+            return None
+        if needs.members and state.large:
+            return None
+        selves: dict[UserId, Any] = {}
+        for user in needs.selves:
+            own = self._cache.get(self_log(tenant_of(state.log), user))
+            if own is None:
+                return None
+            if own.version:
+                selves[user] = own.state
+        members = {u: state.members[u] for u in needs.members if u in state.members}
+        return {"members": members, "selves": selves}
+
+    # --- the slow way -----------------------------------------------------------------------
+
+    def _wait(self, job: Job) -> None:
+        caller = job.caller
+        insort(caller.waiting, job, key=lambda other: other.number)
+        if caller.runner is None:
+            caller.runner = self._spawn(self._run(caller))
+
+    def _spawn(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _run(self, caller: Caller) -> None:
+        """Do a caller's waiting calls in their order until none is left."""
+        try:
+            while caller.waiting:
+                job = caller.waiting[0]
+                try:
+                    await self._slow(job)
+                except Refusal as refusal:
+                    self._refused(job, refusal)
+                except Exception:
+                    self._broken(job)
+                caller.waiting.remove(job)
+        finally:
+            caller.runner = None
+
+    async def _slow(self, job: Job) -> None:
+        """Load what is missing, then decide, all on one version of the log."""
+        caller = job.caller
+        if job.stale >= 0:
+            await self._refresh(job)
+        while True:
+            state = await self._cache.load(job.log)
+            flight = caller.flights.get(job.log)
+            if flight is not None and flight.version != state.version:
+                if flight.landed is None:
+                    flight.landed = asyncio.get_running_loop().create_future()
+                await flight.landed
+                continue
+            version = state.version
+            member = await self._cache.member(state, caller.user)
+            context = self._context(job, state, member)
+            if job.rule.needs is not None:
+                needs = job.rule.needs(job.command, context)
+                if needs is not NOTHING:
+                    loaded = await self._load(job, state, needs, member)
+                    context = msgspec.structs.replace(context, **loaded)
+            if state.version == version:  # else a role or the state changed while loading
+                self._decide(job, state, context)
+                return
+
+    async def _refresh(self, job: Job) -> None:
+        """After a Conflict the cache is old. The hint that mends it is usually on its way, and
+        following it keeps the fan-out exact; where it does not come, the store is read."""
+        for _ in range(HINT_TURNS):
+            state = self._cache.get(job.log)
+            if state is None or state.version != job.stale:
+                return
+            await asyncio.sleep(0)
+        self._cache.drop(job.log)
+
+    async def _load(
+        self, job: Job, state: LogState, needs: Needs, member: Member | None
+    ) -> dict[str, Any]:
+        """Bring what the rule asked for; what is absent or not visible stays absent."""
+        store, tenant, user = self._store, job.caller.tenant, job.caller.user
+        loaded: dict[str, Any] = {}
+        if needs.entries and member is not None and state.version:
+            entries: dict[Seq, Entry] = {}
+            for seq in needs.entries[:100]:
+                page = await store.read(state.log, user, low=seq, high=seq, limit=1)
+                entries.update((e.seq, e) for e in page.entries)
+            loaded["entries"] = entries
+            amends = await store.amended(state.log, list(entries))
+            loaded["amended"] = {(e.target, e.slot): e for e in amends}
+        if needs.members:
+            rows = [await self._cache.member(state, u) for u in needs.members]
+            loaded["members"] = {m.user: m for m in rows if m is not None}
+        if needs.users:
+            found = await self._directory.users(tenant, needs.users)
+            loaded["users"] = frozenset(u.user for u in found if not u.disabled)
+        if needs.selves:
+            owns = [await self._cache.load(self_log(tenant, u)) for u in needs.selves]
+            loaded["selves"] = {
+                u: own.state for u, own in zip(needs.selves, owns, strict=True) if own.version
+            }
+        if needs.sources:
+            loaded["sources"] = await self._sources(tenant, user, needs)
+        return loaded
+
+    async def _sources(self, tenant: TenantId, user: UserId, needs: Needs) -> dict[Any, Entry]:
+        for log, _ in needs.sources:
+            check(LOG, log, "log")
+            if tenant_of(log) != tenant:
+                raise NoSuchEntry(f"no log {log}")
+        picked = await self._store.pick(tenant, user, needs.sources)
+        return {(log, entry.seq): entry for log, entry in picked}
+
+    # --- decide and append ------------------------------------------------------------------
+
+    def _decide(self, job: Job, state: LogState, context: Context) -> None:
+        rule, call = job.rule, job.call
+        if not state.version and not rule.creates:
+            raise NoSuchLog(f"no log {job.log}")
+        if context.role < rule.role and state.version:
+            if context.role is Role.NONE:
+                raise NotAMember()
+            raise RoleTooLow(f"{call.name} needs role {rule.role.name.lower()}")
+        decision = rule.decide(state.state, job.command, context)
+        commit = self._commit(job, state, context, decision)
+        job.tries += 1
+        flight = job.caller.flights.get(job.log)
+        if flight is None:
+            flight = job.caller.flights[job.log] = Flight(state.version)
+        flight.version = state.version
+        flight.count += 1
+        future = self._store.commit(commit)
+        future.add_done_callback(lambda settled: self._settled(job, commit, flight, settled))
+
+    def _commit(self, job: Job, state: LogState, context: Context, decision: Decision) -> Commit:
+        encode, writes = self._encode, []
+        for append in decision.append:
+            body = encode(append.body)
+            if len(body) > MAX_BODY_BYTES:
+                raise BadArgs(f"the body has {len(body)} bytes, the limit is {MAX_BODY_BYTES}")
+            writes.append(
+                Write(
+                    append.type,
+                    body,
+                    append.count,
+                    append.target,
+                    append.slot,
+                    append.mentions,
+                    append.mention_all,
+                    append.erases,
+                )
+            )
+        return Commit(
+            log=job.log,
+            sender=job.caller.user,
+            op=job.call.op,
+            hash=job.hash,
+            at=context.now_ms,
+            device=job.caller.device,
+            writes=tuple(writes),
+            expect=state.version,
+            state=None if decision.state is None else encode(decision.state),
+            members=decision.members,
+            max_members=decision.max_members,
+            touch=None if state.large else state.users,
+            roster=state.roster,
+        )
+
+    def _settled(
+        self, job: Job, commit: Commit, flight: Flight, future: asyncio.Future[Committed]
+    ) -> None:
+        flight.count -= 1
+        if not flight.count:
+            if job.caller.flights.get(job.log) is flight:
+                del job.caller.flights[job.log]
+            if flight.landed is not None:
+                flight.landed.set_result(None)
+        if future.cancelled():
+            self._refused(job, Conflict("the server is closing; retry with the same op"))
+            return
+        error = future.exception()
+        if error is None:
+            self._committed(job, commit, future.result())
+        elif isinstance(error, Conflict) and job.tries < MAX_TRIES:
+            job.stale = commit.expect
+            self._wait(job)
+        elif isinstance(error, Refusal):
+            self._finish(job, error)
+        else:
+            logger.error("commit failed", call=job.call.name, exc_info=error)
+            self._finish(job, Refusal("internal error"))
+
+    def _committed(self, job: Job, commit: Commit, done: Committed) -> None:
+        if not done.repeat:
+            self._bus.publish(_hint(commit, done))
+        ack = Ack(
+            ref=job.call.ref,
+            log=job.log,
+            seq=done.last if done.last >= done.first else Seq(0),
+            first=done.first if done.last >= done.first else Seq(0),
+            at=done.at,
+            cls=job.kind.class_of(commit.writes[0].type).name if commit.writes else "durable",
+            repeat=done.repeat,
+        )
+        self._finish(job, ack)
+
+    # --- out --------------------------------------------------------------------------------
+
+    def _finish(self, job: Job, answer: Ack | Refusal) -> None:
+        self._open -= 1
+        if not self._open:
+            self._idle.set()
+        code = answer.code if isinstance(answer, Refusal) else 0
+        known = job.hash or isinstance(answer, BadArgs)  # a name of a client is no label
+        self._metrics.called(job.call.name if known else "unknown", code)
+        if not code:
+            self._metrics.ack_seconds.add(self._clock.monotonic() - job.started)
+        job.done(answer)
+
+    def _broken(self, job: Job) -> None:
+        logger.exception("call failed", call=job.call.name, log=job.log)
+        self._finish(job, Refusal("internal error"))
+
+    def _refused(self, job: Job, refusal: Refusal) -> None:
+        """Refuse, unless this op was done before: then a retry must get its first answer.
+
+        Without this, who left a group and lost the ack would hear "not a member" on the retry
+        and believe that the call had failed.
+        """
+        if not job.hash or isinstance(refusal, BadArgs | UnknownCall) or refusal.retry:
+            self._finish(job, refusal)
+        else:
+            self._spawn(self._probe(job, refusal))
+
+    async def _probe(self, job: Job, refusal: Refusal) -> None:
+        commit = Commit(
+            log=job.log,
+            sender=job.caller.user,
+            op=job.call.op,
+            hash=job.hash,
+            at=self._clock.now_ms(),
+            expect=NEVER,
+        )
+        try:
+            done = await self._store.commit(commit)
+        except Conflict:
+            self._finish(job, refusal)
+        except Refusal as other:
+            self._finish(job, other)
+        except Exception:
+            self._broken(job)
+        else:
+            self._committed(job, commit, done)
+
+
+def _hint(commit: Commit, done: Committed) -> Appended:
+    """What the other side of the bus must know of a commit."""
+    seq = done.first
+    order = done.ord - sum(write.count for write in commit.writes)
+    entries = []
+    for write in commit.writes:
+        order += write.count
+        entries.append(
+            Entry(
+                seq=seq,
+                type=write.type,
+                sender=commit.sender,
+                at=done.at,
+                ord=order,
+                body=msgspec.Raw(write.body),
+                count=write.count,
+                target=write.target,
+                slot=write.slot,
+                op=commit.op,
+                device=commit.device,
+            )
+        )
+        seq = Seq(seq + 1)
+    return Appended(
+        log=commit.log,
+        entries=tuple(entries),
+        head=done.last,
+        ord=done.ord,
+        version=done.version,
+        roster=done.roster,
+        count=done.count,
+        large=done.large,
+        members=commit.members,
+        state=commit.state,
+        touched=done.touched,
+    )
