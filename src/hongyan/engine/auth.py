@@ -90,7 +90,8 @@ class Authenticator:
 
     async def _check_device(self, tenant: TenantId, user: UserId, claims: Claims) -> None:
         for device in await self._directory.devices(tenant, user):
-            if device.device == claims.dev and claims.ep <= device.kicked:
+            late = claims.ep <= device.kicked or claims.ep < device.epoch
+            if late and device.device == claims.dev:
                 raise Kicked
 
     def issue(self, identity: Identity, ttl_s: int) -> str:

@@ -11,7 +11,7 @@ from base64 import urlsafe_b64decode
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import jwt
 import msgspec
@@ -60,16 +60,21 @@ class TrustedIssuer(msgspec.Struct, frozen=True, kw_only=True):
     admin: bool = False
 
 
+# Up to the year 9999, so that no number overflows what it is stored in later.
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
+Epoch = Annotated[int, msgspec.Meta(ge=0, le=253_402_300_799_000)]
+
+
 class Claims(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a token says. Seconds for iat, exp and nbf; ms for the login epoch `ep`."""
 
     iss: str = ""
     sub: str = ""
     tnt: str = ""  # "" = the issuer's tenant
-    iat: int | float = 0
-    exp: int | float = 0
-    nbf: int | float = 0
-    ep: int = 0
+    iat: Seconds = 0
+    exp: Seconds = 0
+    nbf: Seconds = 0
+    ep: Epoch = 0
     dev: str = ""
     adm: bool = False
     aud: str | list[str] = ""
