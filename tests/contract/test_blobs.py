@@ -187,6 +187,6 @@ async def test_B6_a_reader_finishes_a_blob_that_is_dropped_meanwhile(blobs: Blob
     assert got == PICTURE
 
 
-async def test_B1_close_twice(blobs: Blobs) -> None:
+async def test_close_twice(blobs: Blobs) -> None:
     await blobs.close()
     await blobs.close()

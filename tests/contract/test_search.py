@@ -255,6 +255,6 @@ async def test_F1_long_texts_are_searched_to_their_end(search: Search) -> None:
     assert await seqs(search, "needle") == [2]
 
 
-async def test_F8_close_twice(search: Search) -> None:
+async def test_close_twice(search: Search) -> None:
     await search.close()
     await search.close()

@@ -218,7 +218,7 @@ async def test_F4_a_page_is_bounded(tmp_path: Path) -> None:
     await search.close()
 
 
-async def test_F8_a_closed_index_says_so(tmp_path: Path) -> None:
+async def test_a_closed_index_says_so(tmp_path: Path) -> None:
     search = SqliteSearch(tmp_path / "search.db")
     await search.close()
 
