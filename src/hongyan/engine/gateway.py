@@ -19,26 +19,25 @@ import structlog
 from hongyan import __version__
 from hongyan.config import Config
 from hongyan.engine.auth import Authenticator, Identity
+from hongyan.engine.callers import Caller
 from hongyan.engine.hub import Hub, Link, Peer
 from hongyan.engine.limits import Counts, address_key
 from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
-from hongyan.engine.pipeline import Caller, Pipeline
-from hongyan.engine.queries import PresenceQuery, Queries
-from hongyan.engine.sync import Reader, owned
+from hongyan.engine.pipeline import Pipeline
+from hongyan.engine.queries import Queries
+from hongyan.engine.questions import Questions
+from hongyan.engine.signs import Signs, fail_of
+from hongyan.engine.sync import Reader
 from hongyan.model.errors import (
-    BadArgs,
     BadFrame,
     GoingAway,
-    NotAMember,
-    Overloaded,
     Refusal,
     TimedOut,
     Unauthenticated,
 )
-from hongyan.model.ids import DEVICE, DeviceId, LogId, Seq, UserId, check, user_key
-from hongyan.model.log import Role
-from hongyan.ports import Bus, Clock, Directory, Evicted, Signalled, Store
+from hongyan.model.ids import DEVICE, DeviceId, check, user_key
+from hongyan.ports import Bus, Clock, Directory, Evicted, Store
 from hongyan.telemetry import Metrics
 from hongyan.wire import frames as f
 from hongyan.wire.codec import Codec
@@ -83,18 +82,22 @@ class Gateway:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._draining = False
+        self._questions = Questions(parts.reader, parts.queries, parts.notifier, parts.cache)
+        self._signs = Signs(
+            parts.notifier, parts.cache, parts.reader, parts.bus, parts.clock, self._spawn
+        )
         self._frames: dict[type, Callable[[Peer, Any], None]] = {
             f.Hello: self._hello,
             f.Call: self._call,
-            f.Cursor: self._cursor,
-            f.Ping: self._ping,
-            f.Signal: self._signal,
+            f.Cursor: self._signs.cursor,
+            f.Ping: self._signs.ping,
+            f.Signal: self._signs.signal,
             f.Bye: self._bye,
-            f.Read: partial(self._ask, self._read),
-            f.Sync: partial(self._ask, self._sync),
-            f.Query: partial(self._ask, self._query),
-            f.Subscribe: partial(self._ask, self._subscribe),
-            f.Unsubscribe: partial(self._ask, self._unsubscribe),
+            f.Read: partial(self._ask, self._questions.read),
+            f.Sync: partial(self._ask, self._questions.sync),
+            f.Query: partial(self._ask, self._questions.query),
+            f.Subscribe: partial(self._ask, self._questions.subscribe),
+            f.Unsubscribe: partial(self._ask, self._questions.unsubscribe),
         }
         parts.hub.on_left = self._gone
 
@@ -282,85 +285,7 @@ class Gateway:
         self._p.pipeline.submit(caller, call, partial(self._done, peer, call.ref))
 
     def _done(self, peer: Peer, ref: int, answer: f.Ack | Refusal) -> None:
-        peer.answer(answer if isinstance(answer, f.Ack) else _fail(ref, answer))
-
-    def _cursor(self, peer: Peer, cursor: f.Cursor) -> None:
-        caller = peer.caller
-        assert caller is not None
-        try:
-            owned(cursor.log, caller.tenant)
-            if cursor.read < 0 or cursor.delivered < 0:
-                raise BadArgs("cursors are not negative")
-        except Refusal as why:
-            if cursor.ref:
-                peer.answer(_fail(cursor.ref, why))
-            return
-        cursors = self._p.notifier.cursors
-        if not cursor.ref:
-            cursors.later(caller.user, caller.device, cursor)
-            return
-        future = cursors.now(cursor.log, caller.user, caller.device, cursor)
-        future.add_done_callback(partial(self._moved, peer, cursor))
-
-    def _moved(self, peer: Peer, cursor: f.Cursor, future: asyncio.Future[Any]) -> None:
-        if future.cancelled():
-            return
-        error = future.exception()
-        if error is None:
-            peer.answer(f.Ack(ref=cursor.ref, log=cursor.log))
-        elif isinstance(error, Refusal):
-            peer.answer(_fail(cursor.ref, error))
-        else:
-            logger.error("cursor move failed", exc_info=error)
-            peer.answer(_fail(cursor.ref, Refusal("internal error")))
-
-    def _signal(self, peer: Peer, signal: f.Signal) -> None:
-        caller = peer.caller
-        assert caller is not None
-        try:
-            log = owned(signal.log, caller.tenant)
-        except Refusal:
-            return  # a signal has no ref: there is nobody to tell
-        state = self._p.cache.get(log)
-        if state is None:
-            self._spawn(self._late_signal(peer, signal))
-            return
-        rule = state.kind.signals.get(signal.name)
-        if rule is None or state.count > rule.max_members:
-            return
-        if not state.role_of(caller.user):
-            return  # not a member (or, in a large log, not known here: signals may be lost)
-        try:
-            now = self._p.clock.monotonic()
-            self._p.notifier.limits.take(
-                caller.connection, caller.key, signal.log, caller.address, now
-            )
-            msgspec.json.decode(bytes(signal.body) or b"{}", type=rule.args)
-        except (Refusal, msgspec.DecodeError):
-            return
-        self._p.bus.publish(Signalled(log, caller.user, caller.device, signal.name, signal.body))
-
-    async def _late_signal(self, peer: Peer, signal: f.Signal) -> None:
-        try:
-            state = await self._p.cache.load(LogId(signal.log))
-        except Refusal:
-            return
-        if state.version and not peer.closing:
-            self._signal(peer, signal)
-
-    def _ping(self, peer: Peer, ping: f.Ping) -> None:
-        self._p.notifier.away(peer, ping.away)
-        self._spawn(self._pong(peer, ping))
-
-    async def _pong(self, peer: Peer, ping: f.Ping) -> None:
-        caller = peer.caller
-        assert caller is not None
-        try:
-            digest = await self._p.reader.digest(caller.tenant, caller.user, ping.inbox)
-        except Refusal:
-            return  # no pong: the client pings again, and reconnects if it stays so
-        pong = f.Pong(now=self._p.clock.now_ms(), inbox=ping.inbox, digest=digest)
-        peer.say(pong)
+        peer.answer(answer if isinstance(answer, f.Ack) else fail_of(ref, answer))
 
     def _bye(self, peer: Peer, bye: f.Bye) -> None:
         caller = peer.caller
@@ -390,52 +315,12 @@ class Gateway:
         try:
             answer = await work(peer, frame)
         except Refusal as why:
-            answer = _fail(frame.ref, why)
+            answer = fail_of(frame.ref, why)
         except Exception:
             logger.exception("question failed", frame=type(frame).__name__)
-            answer = _fail(frame.ref, Refusal("internal error"))
+            answer = fail_of(frame.ref, Refusal("internal error"))
         if not peer.closing:
             peer.answer(answer)
-
-    async def _read(self, peer: Peer, read: f.Read) -> f.Frame:
-        return await self._p.reader.page(*_who(peer), read)
-
-    async def _sync(self, peer: Peer, sync: f.Sync) -> f.Frame:
-        page = await self._p.reader.inbox(
-            *_who(peer),
-            after=sync.after,
-            upto=sync.upto,
-            limit=sync.limit,
-            large=sync.large,
-        )
-        return f.Inbox(page=page, ref=sync.ref)
-
-    async def _query(self, peer: Peer, query: f.Query) -> f.Frame:
-        caller = peer.caller
-        assert caller is not None
-        body = await self._p.queries.answer(caller, query)
-        if query.name == "presence":
-            asked = msgspec.json.decode(bytes(query.args), type=PresenceQuery)
-            if asked.watch:
-                states = await self._p.queries.allowed_states(caller, asked.users)
-                self._p.notifier.watch(peer, [UserId(state["user"]) for state in states])
-        return f.Result(ref=query.ref, body=msgspec.Raw(body))
-
-    async def _subscribe(self, peer: Peer, frame: f.Subscribe) -> f.Frame:
-        log = owned(frame.log, _who(peer)[0])
-        state = await self._p.cache.load(log)
-        member = await self._p.cache.member(state, _who(peer)[1])
-        if member is None or member.role is Role.NONE:
-            raise NotAMember()
-        peer.muted.discard(log)
-        return f.Ack(ref=frame.ref, log=log, seq=state.head)
-
-    async def _unsubscribe(self, peer: Peer, frame: f.Unsubscribe) -> f.Frame:
-        log = owned(frame.log, _who(peer)[0])
-        if len(peer.muted) >= 1000:
-            raise Overloaded("1000 logs are unsubscribed already")
-        peer.muted.add(log)
-        return f.Ack(ref=frame.ref, log=log, seq=Seq(0))
 
     # --- HTTP and other requests without a session ------------------------------------------
 
@@ -471,13 +356,3 @@ class Gateway:
     async def query(self, identity: Identity, query: f.Query, ip: str = "") -> bytes:
         """The answer to a query, as JSON. Raises its refusal."""
         return await self._p.queries.answer(self._request(identity, ip), query)
-
-
-def _who(peer: Peer) -> tuple[Any, Any]:
-    caller = peer.caller
-    assert caller is not None
-    return caller.tenant, caller.user
-
-
-def _fail(ref: int, why: Refusal) -> f.Fail:
-    return f.Fail(ref, why.code, why.text, why.retry, why.retry_after_ms)

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 import structlog
 
 from hongyan.engine.auth import Identity
+from hongyan.engine.callers import Caller
 from hongyan.engine.logs import LogCache, LogState
-from hongyan.engine.pipeline import Caller
 from hongyan.model.errors import Refusal, Replaced
 from hongyan.model.ids import DeviceId, LogId, Seq, UserId, UserKey, tenant_of, user_key
 from hongyan.model.log import Entry

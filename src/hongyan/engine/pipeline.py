@@ -8,7 +8,6 @@ takes the slow way, in a task; calls of one caller keep their order over both.
 from __future__ import annotations
 
 import asyncio
-import os
 from bisect import insort
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -17,12 +16,14 @@ from typing import Any
 import msgspec
 import structlog
 
-from hongyan.engine.limits import CallLimits, address_key
+from hongyan.engine.callers import Caller, Done, Flight, Job, RandomTokens
+from hongyan.engine.commits import appended, commit_of
+from hongyan.engine.limits import CallLimits
 from hongyan.engine.logs import LogCache, LogState
+from hongyan.engine.needs import Loader
 from hongyan.model.errors import (
     BadArgs,
     Conflict,
-    NoSuchEntry,
     NoSuchLog,
     NotAMember,
     Refusal,
@@ -32,20 +33,14 @@ from hongyan.model.errors import (
 from hongyan.model.ids import (
     LOG,
     OP,
-    DeviceId,
-    LogId,
     Seq,
-    TenantId,
-    UserId,
     check,
     kind_of,
-    self_log,
     tenant_of,
-    user_key,
 )
-from hongyan.model.kind import NOTHING, Context, Decision, Kind, Needs, Rule
-from hongyan.model.log import MAX_BODY_BYTES, Commit, Committed, Entry, Member, Role, Write
-from hongyan.ports import Appended, Bus, Clock, Directory, Store
+from hongyan.model.kind import NOTHING, Context, Kind, Rule
+from hongyan.model.log import Commit, Committed, Member, Role
+from hongyan.ports import Bus, Clock, Directory, Store
 from hongyan.telemetry import Metrics
 from hongyan.wire.frames import Ack, Call
 
@@ -54,91 +49,6 @@ logger = structlog.get_logger(__name__)
 MAX_TRIES = 16  # decisions of one call before the caller is told Conflict
 HINT_TURNS = 4  # turns of the loop that a hint of this node needs at most
 NEVER = 1 << 62  # a version no log has: such a commit can only find that its op was done before
-
-Done = Callable[[Ack | Refusal], None]
-
-
-class Caller:
-    """Who calls: an authenticated device on one connection, or one HTTP request."""
-
-    __slots__ = (
-        "address",
-        "admin",
-        "connection",
-        "device",
-        "flights",
-        "key",
-        "number",
-        "runner",
-        "tenant",
-        "user",
-        "waiting",
-    )
-
-    def __init__(
-        self,
-        tenant: TenantId,
-        user: UserId,
-        device: DeviceId,
-        *,
-        admin: bool = False,
-        ip: str = "",
-        connection: str = "",
-    ) -> None:
-        """`connection` names what the limit per connection counts by; "" = by the address."""
-        self.tenant, self.user, self.device = tenant, user, device
-        self.admin = admin
-        self.key = user_key(tenant, user)
-        self.address = address_key(ip)
-        self.connection = connection or self.address
-        self.number = 0  # of the last call: order of this caller
-        self.waiting: list[Job] = []  # in order of their numbers, for the slow way
-        self.runner: asyncio.Task[None] | None = None
-        self.flights: dict[LogId, Flight] = {}
-
-
-class Flight:
-    """Calls of one caller on one log that are on the way to the disk, all decided on `version`."""
-
-    __slots__ = ("count", "landed", "version")
-
-    def __init__(self, version: int) -> None:
-        """None in flight yet."""
-        self.version = version
-        self.count = 0
-        self.landed: asyncio.Future[None] | None = None
-
-
-class Job:
-    """A call on its way through the pipeline."""
-
-    __slots__ = (
-        "call",
-        "caller",
-        "command",
-        "done",
-        "hash",
-        "kind",
-        "log",
-        "number",
-        "rule",
-        "stale",
-        "started",
-        "tries",
-    )
-
-    def __init__(self, caller: Caller, call: Call, done: Done, started: float) -> None:
-        """`started` is monotonic; what `_prepare` finds is set there."""
-        self.caller, self.call, self.done, self.started = caller, call, done, started
-        self.tries = 0
-        self.stale = -1  # the version that met Conflict
-        caller.number += 1
-        self.number = caller.number
-        self.kind: Kind
-        self.rule: Rule
-        self.command: Any
-        self.log: LogId = call.log
-        self.hash = b""
 
 
 class Pipeline:
@@ -158,15 +68,15 @@ class Pipeline:
         metrics: Metrics,
     ) -> None:
         """`kinds` by code; `settings` by kind name, over the kind's defaults."""
-        self._store, self._directory, self._bus = store, directory, bus
+        self._store, self._bus = store, bus
+        self._needs = Loader(store, directory, cache)
         self._clock, self._cache, self._limits = clock, cache, limits
         self._metrics = metrics
-        self._random = b""
+        self._tokens = RandomTokens()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = 0  # calls taken and not answered
         self._idle = asyncio.Event()
         self._idle.set()
-        self._encode = msgspec.json.Encoder().encode
         self._settings = {
             code: {**kind.defaults, **settings.get(kind.name, {})} for code, kind in kinds.items()
         }
@@ -264,18 +174,11 @@ class Pipeline:
             member=member,
             head=state.head if state is not None else Seq(0),
             count=state.count if state is not None else 0,
-            token=self._token(),
+            token=self._tokens.next(),
             admin=caller.admin,
             settings=self._settings[job.kind.code],
             **loaded,
         )
-
-    def _token(self) -> str:
-        """128 random bits in hex, from a block of them: a call of the kernel per 64 calls."""
-        if len(self._random) < 16:
-            self._random = os.urandom(1024)
-        token, self._random = self._random[:16], self._random[16:]
-        return token.hex()
 
     # --- the fast way -----------------------------------------------------------------------
 
@@ -294,27 +197,12 @@ class Pipeline:
         if job.rule.needs is not None:
             needs = job.rule.needs(job.command, context)
             if needs is not NOTHING:
-                loaded = self._at_hand(state, needs)
+                loaded = self._needs.at_hand(state, needs)
                 if loaded is None:
                     return False
                 context = msgspec.structs.replace(context, **loaded)
         self._decide(job, state, context)
         return True
-
-    def _at_hand(self, state: LogState, needs: Needs) -> dict[str, Any] | None:
-        if needs.entries or needs.users or needs.sources:
-            return None
-        if needs.members and state.large:
-            return None
-        selves: dict[UserId, Any] = {}
-        for user in needs.selves:
-            own = self._cache.get(self_log(tenant_of(state.log), user))
-            if own is None:
-                return None
-            if own.version:
-                selves[user] = own.state
-        members = {u: state.members[u] for u in needs.members if u in state.members}
-        return {"members": members, "selves": selves}
 
     # --- the slow way -----------------------------------------------------------------------
 
@@ -364,7 +252,7 @@ class Pipeline:
             if job.rule.needs is not None:
                 needs = job.rule.needs(job.command, context)
                 if needs is not NOTHING:
-                    loaded = await self._load(job, state, needs, member)
+                    loaded = await self._needs.load(job.caller, state, needs, member)
                     context = msgspec.structs.replace(context, **loaded)
             if state.version == version:  # else a role or the state changed while loading
                 self._decide(job, state, context)
@@ -380,43 +268,6 @@ class Pipeline:
             await asyncio.sleep(0)
         self._cache.drop(job.log)
 
-    async def _load(
-        self, job: Job, state: LogState, needs: Needs, member: Member | None
-    ) -> dict[str, Any]:
-        """Bring what the rule asked for; what is absent or not visible stays absent."""
-        store, tenant, user = self._store, job.caller.tenant, job.caller.user
-        loaded: dict[str, Any] = {}
-        if needs.entries and member is not None and state.version:
-            entries: dict[Seq, Entry] = {}
-            for seq in needs.entries[:100]:
-                page = await store.read(state.log, user, low=seq, high=seq, limit=1)
-                entries.update((e.seq, e) for e in page.entries)
-            loaded["entries"] = entries
-            amends = await store.amended(state.log, list(entries))
-            loaded["amended"] = {(e.target, e.slot): e for e in amends}
-        if needs.members:
-            rows = [await self._cache.member(state, u) for u in needs.members]
-            loaded["members"] = {m.user: m for m in rows if m is not None}
-        if needs.users:
-            found = await self._directory.users(tenant, needs.users)
-            loaded["users"] = frozenset(u.user for u in found if not u.disabled)
-        if needs.selves:
-            owns = [await self._cache.load(self_log(tenant, u)) for u in needs.selves]
-            loaded["selves"] = {
-                u: own.state for u, own in zip(needs.selves, owns, strict=True) if own.version
-            }
-        if needs.sources:
-            loaded["sources"] = await self._sources(tenant, user, needs)
-        return loaded
-
-    async def _sources(self, tenant: TenantId, user: UserId, needs: Needs) -> dict[Any, Entry]:
-        for log, _ in needs.sources:
-            check(LOG, log, "log")
-            if tenant_of(log) != tenant:
-                raise NoSuchEntry(f"no log {log}")
-        picked = await self._store.pick(tenant, user, needs.sources)
-        return {(log, entry.seq): entry for log, entry in picked}
-
     # --- decide and append ------------------------------------------------------------------
 
     def _decide(self, job: Job, state: LogState, context: Context) -> None:
@@ -428,7 +279,7 @@ class Pipeline:
                 raise NotAMember()
             raise RoleTooLow(f"{call.name} needs role {rule.role.name.lower()}")
         decision = rule.decide(state.state, job.command, context)
-        commit = self._commit(job, state, context, decision)
+        commit = commit_of(job, state, context, decision)
         job.tries += 1
         flight = job.caller.flights.get(job.log)
         if flight is None:
@@ -437,40 +288,6 @@ class Pipeline:
         flight.count += 1
         future = self._store.commit(commit)
         future.add_done_callback(lambda settled: self._settled(job, commit, flight, settled))
-
-    def _commit(self, job: Job, state: LogState, context: Context, decision: Decision) -> Commit:
-        encode, writes = self._encode, []
-        for append in decision.append:
-            body = encode(append.body)
-            if len(body) > MAX_BODY_BYTES:
-                raise BadArgs(f"the body has {len(body)} bytes, the limit is {MAX_BODY_BYTES}")
-            writes.append(
-                Write(
-                    append.type,
-                    body,
-                    append.count,
-                    append.target,
-                    append.slot,
-                    append.mentions,
-                    append.mention_all,
-                    append.erases,
-                )
-            )
-        return Commit(
-            log=job.log,
-            sender=job.caller.user,
-            op=job.call.op,
-            hash=job.hash,
-            at=context.now_ms,
-            device=job.caller.device,
-            writes=tuple(writes),
-            expect=state.version,
-            state=None if decision.state is None else encode(decision.state),
-            members=decision.members,
-            max_members=decision.max_members,
-            touch=None if state.large else state.users,
-            roster=state.roster,
-        )
 
     def _settled(
         self, job: Job, commit: Commit, flight: Flight, future: asyncio.Future[Committed]
@@ -498,7 +315,7 @@ class Pipeline:
 
     def _committed(self, job: Job, commit: Commit, done: Committed) -> None:
         if not done.repeat:
-            self._bus.publish(_hint(commit, done))
+            self._bus.publish(appended(commit, done))
         ack = Ack(
             ref=job.call.ref,
             log=job.log,
@@ -557,41 +374,3 @@ class Pipeline:
             self._broken(job)
         else:
             self._committed(job, commit, done)
-
-
-def _hint(commit: Commit, done: Committed) -> Appended:
-    """What the other side of the bus must know of a commit."""
-    seq = done.first
-    order = done.ord - sum(write.count for write in commit.writes)
-    entries = []
-    for write in commit.writes:
-        order += write.count
-        entries.append(
-            Entry(
-                seq=seq,
-                type=write.type,
-                sender=commit.sender,
-                at=done.at,
-                ord=order,
-                body=msgspec.Raw(write.body),
-                count=write.count,
-                target=write.target,
-                slot=write.slot,
-                op=commit.op,
-                device=commit.device,
-            )
-        )
-        seq = Seq(seq + 1)
-    return Appended(
-        log=commit.log,
-        entries=tuple(entries),
-        head=done.last,
-        ord=done.ord,
-        version=done.version,
-        roster=done.roster,
-        count=done.count,
-        large=done.large,
-        members=commit.members,
-        state=commit.state,
-        touched=done.touched,
-    )

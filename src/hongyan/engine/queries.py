@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from hongyan.engine.pipeline import Caller
+from hongyan.engine.callers import Caller
 from hongyan.engine.presence import Presence
 from hongyan.engine.sync import Reader, owned
 from hongyan.model.errors import BadArgs, Forbidden, NoSuchLog, NotAMember, UnknownCall
