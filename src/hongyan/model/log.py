@@ -110,6 +110,11 @@ class MemberChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     clear: bool = False  # delete the conversation for this user: floor = head
     hide: tuple[Seq, ...] = ()  # delete for me
 
+    @property
+    def leaves(self) -> bool:
+        """Whether this ends a membership; taking every role away does."""
+        return self.leave or (self.role == Role.NONE and not self.join)
+
 
 class Commit(msgspec.Struct, kw_only=True, gc=False):
     """All or nothing: entries, state and members of one log, one op_id, one fence.
@@ -137,6 +142,25 @@ class Commit(msgspec.Struct, kw_only=True, gc=False):
     max_members: int = 0  # refuse a join beyond this count with Full; 0 = no limit
     touch: tuple[UserId, ...] | None = ()
     roster: int = -1
+
+    @property
+    def raises_version(self) -> bool:
+        """Whether somebody who decided on the version before must decide again."""
+        return self.state is not None or any(
+            change.leaves
+            or change.muted_until is not None
+            or (change.role is not None and not (change.join and change.role == Role.MEMBER))
+            for change in self.members
+        )
+
+    @property
+    def concerns_all(self) -> bool:
+        """Whether other members see something new: entries, state, or how many they are."""
+        return bool(
+            self.writes
+            or self.state is not None
+            or any(change.join or change.leaves for change in self.members)
+        )
 
 
 class Committed(msgspec.Struct, frozen=True, gc=False):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from hongyan.model.errors import Conflict, Kicked
+from hongyan.adapters import logins
+from hongyan.model.errors import Conflict
 from hongyan.model.ids import DeviceId, TenantId, UserId
 from hongyan.ports import ApiKey, Device, User
 
@@ -46,25 +47,9 @@ class MemoryDirectory:
     ) -> list[DeviceId]:
         """See the port."""
         rows = self._devices.get((tenant, user), {})
-        known = rows.get(device.device)
-        if known is not None and device.epoch <= known.kicked:
-            raise Kicked("this login was evicted; log in again")
-        if known is not None and device.epoch < known.epoch:
-            raise Kicked("a newer login of this device took its place")
-        rivals = [
-            row
-            for row in rows.values()
-            if row.device != device.device and row.cls == device.cls and row.epoch > row.kicked
-        ]
-        ranked = sorted([*rivals, device], key=lambda d: (d.epoch, d.device), reverse=True)
-        losers = ranked[most:] if most else []
-        if device in losers:
-            raise Kicked(f"newer logins hold all places for a {device.cls}")
-        kicked = known.kicked if known is not None else 0
-        mine = replace(device, kicked=kicked, seen_at=now_ms)
+        mine, losers = logins.admit(rows.values(), device, most=most, now_ms=now_ms)
         rows = self._devices.setdefault((tenant, user), rows)
-        rows[device.device] = mine
-        rows.update({row.device: replace(row, kicked=row.epoch) for row in losers})
+        rows.update({row.device: row for row in (mine, *losers)})
         return [row.device for row in losers]
 
     async def devices(self, tenant: TenantId, user: UserId) -> list[Device]:

@@ -187,7 +187,7 @@ class Log:
             return  # there is nothing to change of one who never joined
         elif change.role and row.role and not change.join:
             row.role = change.role
-        if leaves(change) and row.role:
+        if change.leaves and row.role:
             row.role, row.until = Role.NONE, op.last
             self.roster += 1
         if change.muted_until is not None:
@@ -202,30 +202,6 @@ class Log:
         row.hidden.update(seq for seq in change.hide if low <= seq <= high)
 
 
-def leaves(change: MemberChange) -> bool:
-    """Whether this ends a membership; taking every role away does."""
-    return change.leave or (change.role == Role.NONE and not change.join)
-
-
-def raises_version(commit: Commit) -> bool:
-    """Whether somebody who decides on the version before must decide again."""
-    return commit.state is not None or any(
-        leaves(c)
-        or c.muted_until is not None
-        or (c.role is not None and not (c.join and c.role == Role.MEMBER))
-        for c in commit.members
-    )
-
-
-def concerns_all(commit: Commit) -> bool:
-    """Whether other members see something new: entries, state, or how many they are."""
-    return (
-        bool(commit.writes)
-        or commit.state is not None
-        or any(c.join or leaves(c) for c in commit.members)
-    )
-
-
 def check_room(log: Log, commit: Commit) -> None:
     """Refuse with Full when `commit` would join somebody beyond `max_members`."""
     active = {row.user for row in log.active()}
@@ -234,7 +210,7 @@ def check_room(log: Log, commit: Commit) -> None:
         if change.join and change.user not in active:
             active.add(change.user)
             joined = True
-        if leaves(change):
+        if change.leaves:
             active.discard(change.user)
     if commit.max_members and joined and len(active) > commit.max_members:
         raise Full(f"at most {commit.max_members} members")

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from hongyan.adapters.memory.log import Log, Op, Row, check_room, concerns_all, raises_version
+from hongyan.adapters.memory.log import Log, Op, Row, check_room
 from hongyan.model.errors import Clash, Conflict, NoSuchLog, NotAMember, Refusal
 from hongyan.model.ids import DeviceId, LogId, Seq, TenantId, UserId, kind_of, tenant_of
 from hongyan.model.log import Commit, Committed, Entry, InboxRow, LogInfo, Member, Receipt
@@ -76,7 +76,7 @@ class MemoryStore:
             log.change(change, op, commit.at)
         if commit.state is not None:
             log.state = commit.state
-        if log.version == 0 or raises_version(commit):
+        if log.version == 0 or commit.raises_version:
             log.version += 1
         if (row := log.members.get(commit.sender)) is not None:
             counted = [e.seq for e in log.entries[op.first - 1 :] if e.count]
@@ -87,7 +87,7 @@ class MemoryStore:
         self._commits += 1
 
         changed = {change.user for change in commit.members}
-        if not large and commit.touch is not None and concerns_all(commit):
+        if not large and commit.touch is not None and commit.concerns_all:
             same = commit.roster == roster
             changed |= set(commit.touch) if same else {row.user for row in log.active()}
         return replace(self._answer(log, op), touched=self._touch(log, changed))

@@ -1,0 +1,143 @@
+"""The plain commits of a group, all at once.
+
+Plain: entries into an existing log, with no change of state or members and nothing erased. That is
+nearly everything at load, so these pay for a handful of big statements together. Whatever is out
+of the ordinary (a retry, a failed fence, a roster that moved on) makes all commits of that log in
+the group go one by one through `single.py`, in their order; other logs are not disturbed.
+
+Measured by bench/store.py; the budget stands in docs/hot-path.md.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from hongyan.adapters.sqlite.logs import (
+    ENTRY,
+    MENTION,
+    OP,
+    Head,
+    Logs,
+    answer,
+    heads,
+    mention_rows,
+    save_heads,
+)
+from hongyan.adapters.sqlite.touches import Touches
+from hongyan.adapters.sqlite.values import array, run
+from hongyan.model.ids import LogId, tenant_of
+from hongyan.model.log import Commit, Committed
+
+_numbers = msgspec.json.Decoder(set[int]).decode
+
+
+def commit_plain(
+    db: sqlite3.Connection, logs: Logs, touches: Touches, commits: Sequence[Commit]
+) -> list[Committed | None]:
+    """Commit what is plain; None stands where `single.py` has to do it."""
+    answers: list[Committed | None] = [None] * len(commits)
+    aside = {c.log for c in commits if not _is_plain(c)}
+    lids = logs.lids(db, {c.log for c in commits} - aside)
+    known = heads(db, lids.values())
+    picked: list[tuple[int, Commit, Head]] = []
+    seen: set[tuple[LogId, str, str]] = set()
+    for i, commit in enumerate(commits):
+        if commit.log in aside:
+            continue
+        lid = lids.get(commit.log)
+        key = (commit.log, commit.sender, commit.op)
+        if lid is None or key in seen or not _fits(commit, known[lid]):
+            aside.add(commit.log)
+            continue
+        seen.add(key)
+        picked.append((i, commit, known[lid]))
+    while picked:
+        picked = [item for item in picked if item[1].log not in aside]
+        repeated = _write_ops(db, picked)
+        if not repeated:
+            break
+        aside.update(commit.log for _, commit, head in picked if head.lid in repeated)
+    if picked:
+        _write(db, touches, picked, answers)
+    return answers
+
+
+def _is_plain(commit: Commit) -> bool:
+    if commit.members or commit.state is not None or commit.expect == 0:
+        return False
+    return not any(write.erases for write in commit.writes)
+
+
+def _fits(commit: Commit, head: Head) -> bool:
+    if commit.expect not in (-1, head.version):
+        return False
+    needs_roster = commit.touch is not None and commit.writes and not head.large
+    return not needs_roster or commit.roster == head.roster
+
+
+def _write_ops(db: sqlite3.Connection, picked: Sequence[tuple[int, Commit, Head]]) -> set[int]:
+    """Write the ops of all, or of none and give the logs in which an op is a repeat.
+
+    Repeats are rare, so they are not looked for: a row too few tells of them.
+    """
+    if not picked:
+        return set()
+    at = {head.lid: head.head for _, _, head in picked}
+    rows = []
+    for _, c, head in picked:
+        first = at[head.lid] + 1
+        at[head.lid] += len(c.writes)
+        rows.append((head.lid, c.sender, c.op, c.hash, first, at[head.lid], c.at))
+    db.execute("SAVEPOINT ops")
+    if run(db, OP, rows, "ON CONFLICT DO NOTHING") == len(rows):
+        db.execute("RELEASE ops")
+        return set()
+    db.execute("ROLLBACK TO ops")
+    db.execute("RELEASE ops")
+    found = db.execute(
+        "SELECT json_group_array(o.lid) FROM json_each(?) j JOIN ops o"
+        " ON o.lid=json_extract(j.value,'$[0]') AND o.sender=json_extract(j.value,'$[1]')"
+        " AND o.op=json_extract(j.value,'$[2]')",
+        (array(row[:3] for row in rows),),
+    ).fetchone()[0]
+    return _numbers(found)
+
+
+def _write(
+    db: sqlite3.Connection,
+    touches: Touches,
+    picked: Sequence[tuple[int, Commit, Head]],
+    answers: list[Committed | None],
+) -> None:
+    """Write entries, heads, own cursors, mentions and inbox rows of commits that all fit."""
+    entries, mentions, wanted, touching = [], [], [], []
+    sent: dict[tuple[int, str], tuple[int, int]] = {}
+    changed: dict[int, Head] = {}
+    for i, c, head in picked:
+        first, tenant = head.head + 1, tenant_of(c.log)
+        for write in c.writes:
+            entries.append(head.add(write, c))
+            if write.count:
+                sent[head.lid, f"{tenant}/{c.sender}"] = (head.head, head.ord)
+        mentions += mention_rows(tenant, c, first, head.lid)
+        changed[head.lid] = head
+        committed = answers[i] = answer(c, head, first)
+        mine = c.touch if c.touch and c.writes and not head.large else ()
+        if mine and (users := touches.claim(tenant, head.lid, mine)):
+            touching.append((i, committed))
+            wanted.append((tenant, head.lid, users))
+    run(db, ENTRY, entries)
+    save_heads(db, changed.values())
+    run(
+        db,
+        "WITH v(lid,ukey,sent,ord) AS (VALUES",
+        [(*key, *value) for key, value in sent.items()],
+        ") UPDATE members SET sent=v.sent, sent_ord=v.ord FROM v"
+        " WHERE members.lid=v.lid AND members.ukey=v.ukey",
+    )
+    run(db, MENTION, mentions)
+    for (i, committed), done in zip(touching, touches.write(db, wanted), strict=True):
+        answers[i] = msgspec.structs.replace(committed, touched=done)

@@ -1,0 +1,149 @@
+"""Inbox rows: one statement computes everything a conversation list shows of a log."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId
+from hongyan.model.log import Entry, InboxRow, Role
+
+# top/bottom: the range this user may read. base: the position unread is counted from, with the
+# countable entries up to it. All of it is a subtraction, less the few entries that were erased or
+# hidden above base; `counted` spares a walk back over what is not countable.
+_VIEW = """
+WITH mine AS (
+    SELECT l.log, l.state, m.*, h.epoch, h.floor, h.count AS members, h.large AS is_large,
+        iif(m.role, h.head, m.until) AS top,
+        iif(m.role, h.ord, m.until_ord) AS top_ord,
+        max(m.since, m.cleared + 1, h.floor) AS bottom,
+        max(m.since - 1, m.cleared, h.floor - 1, m.read, m.sent) AS base,
+        max(m.since_ord, m.cleared_ord, h.floor_ord, m.read_ord, m.sent_ord) AS base_ord,
+        h.counted, l.log GLOB '*/d/*' AS direct
+    FROM {source}
+),
+counts AS (
+    SELECT mine.*,
+        CASE WHEN top_ord > base_ord THEN top_ord - base_ord - (
+            SELECT count(*) FROM (
+                SELECT seq FROM erased x WHERE x.lid = mine.lid AND x.count
+                    AND x.seq > base AND x.seq <= top
+                UNION
+                SELECT seq FROM hidden y WHERE y.lid = mine.lid AND y.ukey = mine.ukey AND y.count
+                    AND y.seq > base AND y.seq <= top
+            )
+        ) ELSE 0 END AS unread,
+        CASE WHEN top > base THEN (
+            SELECT count(*) FROM (
+                SELECT seq FROM mentions n WHERE n.lid = mine.lid
+                    AND n.ukey IN (mine.ukey, '*') AND n.seq > base AND n.seq <= top
+                    AND n.sender <> {user}
+                EXCEPT
+                SELECT seq FROM hidden y WHERE y.lid = mine.lid AND y.ukey = mine.ukey
+            )
+        ) ELSE 0 END AS mentioned,
+        CASE WHEN top_ord > 0 THEN (
+            SELECT e.seq FROM entries e WHERE e.lid = mine.lid AND e.count
+                AND e.seq <= min(top, counted) AND e.seq >= bottom
+                AND NOT EXISTS (SELECT 1 FROM erased x WHERE x.lid = e.lid AND x.seq = e.seq)
+                AND NOT EXISTS (SELECT 1 FROM hidden y WHERE y.lid = e.lid
+                    AND y.ukey = mine.ukey AND y.seq = e.seq)
+            ORDER BY e.seq DESC LIMIT 1
+        ) END AS newest,
+        CASE WHEN direct THEN (
+            SELECT json_array(p.read, p.delivered) FROM members p
+            WHERE p.lid = mine.lid AND p.ukey <> mine.ukey ORDER BY p.ukey LIMIT 1
+        ) END AS peer
+    FROM mine
+)
+SELECT c.log, c.useq, c.top, c.top_ord, c.unread, c.mentioned, c.role, c.since, c.read,
+    c.delivered, c.epoch, c.floor, c.until, c.cleared, c.marked, c.mark, c.members, c.is_large,
+    c.settings, c.state, c.peer,
+    e.seq, e.type, e.sender, e.at, e.ord,
+    coalesce((SELECT x.body FROM entries x WHERE x.lid = c.lid AND x.target = c.newest
+        AND x.target > 0 AND x.slot = 'edit' AND x.seq <= c.top
+        ORDER BY x.seq DESC LIMIT 1), e.body),
+    e.count, e.target, e.slot, e.op, e.device
+FROM counts c LEFT JOIN entries e ON e.lid = c.lid AND e.seq = c.newest
+"""
+_JOIN = "members m JOIN heads h ON h.lid = m.lid JOIN logs l ON l.lid = m.lid"
+_PAGE = _VIEW.format(
+    source=f"{_JOIN} WHERE m.ukey = ?1 AND m.useq > ?2 AND m.useq <= ?3 ORDER BY m.useq LIMIT ?4",
+    user="?5",
+)
+_SOME = _VIEW.format(
+    source="json_each(?1) j JOIN logs l ON l.log = j.value"
+    " JOIN members m ON m.lid = l.lid AND m.ukey = ?2 JOIN heads h ON h.lid = l.lid",
+    user="?3",
+)
+_peer = msgspec.json.Decoder(tuple[Seq, Seq]).decode
+Raw = msgspec.Raw
+
+
+def page(
+    db: sqlite3.Connection, tenant: str, user: str, after: int, upto: int, limit: int
+) -> list[InboxRow]:
+    """Rows with after < useq <= upto, in rising useq."""
+    values = (f"{tenant}/{user}", after, upto, limit, user)
+    rows = [_row(found) for found in db.execute(_PAGE, values)]
+    rows.sort(key=lambda row: row.useq)
+    return rows
+
+
+def some(db: sqlite3.Connection, tenant: str, user: str, logs: list[LogId]) -> list[InboxRow]:
+    """The rows of these logs, in this order."""
+    mine = [log for log in dict.fromkeys(logs) if log.startswith(f"{tenant}/")]
+    names = msgspec.json.encode(mine).decode()
+    found = {row[0]: row for row in db.execute(_SOME, (names, f"{tenant}/{user}", user))}
+    return [_row(found[log]) for log in logs if log in found]
+
+
+def _row(v: tuple[Any, ...]) -> InboxRow:
+    peer_read, peer_delivered = _peer(v[20]) if v[20] else (Seq(0), Seq(0))
+    return InboxRow(
+        log=v[0],
+        useq=v[1],
+        head=v[2],
+        ord=v[3],
+        unread=v[4],
+        mentions=v[5],
+        role=Role(v[6]),
+        since=v[7],
+        read=v[8],
+        delivered=v[9],
+        epoch=v[10],
+        floor=v[11],
+        until=v[12],
+        cleared=v[13],
+        marked=bool(v[14]),
+        mark=v[15],
+        count=v[16],
+        large=bool(v[17]),
+        settings=Raw(v[18]),
+        state=Raw(v[19]),
+        last=entry(v[21:]) if v[21] is not None else None,
+        peer_read=peer_read,
+        peer_delivered=peer_delivered,
+    )
+
+
+ENTRY_COLUMNS = "seq,type,sender,at,ord,body,count,target,slot,op,device"
+
+
+def entry(v: tuple[Any, ...]) -> Entry:
+    """An entry from its ENTRY_COLUMNS."""
+    return Entry(
+        seq=Seq(v[0]),
+        type=v[1],
+        sender=UserId(v[2]),
+        at=v[3],
+        ord=v[4],
+        body=Raw(v[5]),
+        count=bool(v[6]),
+        target=Seq(v[7]),
+        slot=v[8],
+        op=OpId(v[9]),
+        device=DeviceId(v[10]),
+    )

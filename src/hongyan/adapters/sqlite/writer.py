@@ -1,0 +1,233 @@
+"""The one thread that writes: a group of jobs, one transaction, one fsync.
+
+The group forms by itself: while a commit waits for the disk, the next jobs queue. Inside a group
+commits come first, then moves, then everything else in the order it was asked for; none of them
+had been answered when the others were asked, so any order is a right one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hongyan.adapters.sqlite.bulk import commit_plain
+from hongyan.adapters.sqlite.logs import Logs
+from hongyan.adapters.sqlite.moves import Move, move_all
+from hongyan.adapters.sqlite.single import commit_one
+from hongyan.adapters.sqlite.touches import Touches
+from hongyan.model.errors import Overloaded, Refusal, StoreDown
+from hongyan.model.log import Commit, Committed
+
+MOST_JOBS = 512  # in one group
+MOST_BYTES = 4 * 1024 * 1024  # in one group, roughly
+RETRY_AFTER_MS = 200
+
+_logger = logging.getLogger(__name__)
+
+Act = Callable[[sqlite3.Connection], Any]  # any other write; runs inside the transaction
+Task = Commit | Move | Act
+Job = tuple[Task, "asyncio.Future[Any]", int]  # what, whom to tell, bytes
+
+
+class Writer:
+    """Queues jobs from the loop, does them on its thread, settles them on the loop."""
+
+    def __init__(
+        self,
+        db: sqlite3.Connection,
+        *,
+        large_above: int,
+        most_queued: int,
+        most_queued_bytes: int,
+        after_commit: Callable[[], None],
+    ) -> None:
+        """Own `db` from now on. `after_commit` is a failpoint: tests cut the power there."""
+        self._db = db
+        self._large_above = large_above
+        self._most_queued = most_queued
+        self._most_queued_bytes = most_queued_bytes
+        self._after_commit = after_commit
+        self._logs = Logs()
+        self._touches = Touches()
+        self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._waiting = self._waiting_bytes = 0  # both belong to the loop
+        self._closed = False
+        self._failed = ""  # why nothing can be written any more
+        self.groups = self.done = 0
+        self.commit_seconds = 0.0
+        self._thread = threading.Thread(target=self._write_forever, name="hongyan-writer")
+        self._thread.daemon = True  # a process that ends without close() is a crash: safe
+        self._thread.start()
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Jobs and bytes queued or being written."""
+        return self._waiting, self._waiting_bytes
+
+    @property
+    def failed(self) -> str:
+        """Why nothing can be written until a restart, or ""."""
+        return self._failed
+
+    def put(self, task: Task, size: int = 256) -> asyncio.Future[Any]:
+        """Queue `task`; the future settles when it is durable, or with a refusal."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if self._closed or self._failed:
+            future.set_exception(StoreDown(self._failed or "the store is closed"))
+        elif (
+            self._waiting >= self._most_queued
+            or self._waiting_bytes + size > self._most_queued_bytes
+        ):
+            future.set_exception(
+                Overloaded("too many writes are waiting", retry_after_ms=RETRY_AFTER_MS)
+            )
+        else:
+            self._waiting += 1
+            self._waiting_bytes += size
+            self._queue.put((task, future, size))
+        return future
+
+    def stop(self) -> None:
+        """Write what is queued, then end. Blocks; call it off the loop. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+
+    # --- on the thread ----------------------------------------------------------------------
+
+    def _write_forever(self) -> None:
+        last = False
+        while not last:
+            group, last = self._gather()
+            if group:
+                results = self._write(group)
+                self._tell(group, results)
+        self._db.close()
+
+    def _gather(self) -> tuple[list[Job], bool]:
+        """Wait for a job, take what else is there; True: the writer has to end after these."""
+        group: list[Job] = []
+        size = 0
+        wait = True
+        while len(group) < MOST_JOBS and size < MOST_BYTES:
+            try:
+                job = self._queue.get(wait)
+            except queue.Empty:
+                break
+            if job is None:
+                return group, True
+            group.append(job)
+            size += job[2]
+            wait = False
+        return group, False
+
+    def _write(self, group: Sequence[Job]) -> list[Any]:
+        """Do all jobs in one transaction; when the disk fails, all of them have failed.
+
+        A job that cannot be written for what it holds (a number beyond 64 bits, say) must not
+        take the others with it: the group is halved until it stands alone.
+        """
+        committing = False
+        try:
+            if self._failed:
+                raise sqlite3.OperationalError(self._failed)
+            self._touches.trim()
+            self._db.execute("BEGIN IMMEDIATE")
+            results = self._apply([job[0] for job in group])
+            committing = True
+            started = time.perf_counter()
+            self._db.execute("COMMIT")
+            self.commit_seconds += time.perf_counter() - started
+        except Exception as exc:
+            disk = isinstance(exc, sqlite3.OperationalError | sqlite3.InternalError)
+            text = self._broken(exc, committing)
+            if disk or committing or len(group) == 1:
+                return [StoreDown(text) for _ in group]
+            half = len(group) // 2
+            return [*self._write(group[:half]), *self._write(group[half:])]
+        self.groups += 1
+        self.done += len(group)
+        self._after_commit()  # failpoint: tests cut the power here
+        return results
+
+    def _apply(self, tasks: Sequence[Task]) -> list[Any]:
+        """Do the tasks inside the open transaction; refusals come back as values."""
+        results: list[Any] = [None] * len(tasks)
+        commits = [(i, task) for i, task in enumerate(tasks) if isinstance(task, Commit)]
+        moves = [(i, task) for i, task in enumerate(tasks) if isinstance(task, Move)]
+        if commits:
+            plain = commit_plain(self._db, self._logs, self._touches, [c for _, c in commits])
+            for (i, commit), done in zip(commits, plain, strict=True):
+                results[i] = self._one(commit) if done is None else done
+        if moves:
+            done_moves = move_all(self._db, self._logs, self._touches, [m for _, m in moves])
+            for (i, _), moved in zip(moves, done_moves, strict=True):
+                results[i] = moved
+        for i, task in enumerate(tasks):
+            if not isinstance(task, Commit | Move):
+                results[i] = self._act(task)
+        return results
+
+    def _one(self, commit: Commit) -> Committed | Refusal:
+        try:
+            return commit_one(self._db, self._logs, self._touches, commit, self._large_above)
+        except Refusal as refusal:  # raised before anything was written
+            return refusal
+
+    def _act(self, act: Act) -> Any:
+        self._db.execute("SAVEPOINT act")
+        try:
+            result = act(self._db)
+        except Refusal as refusal:
+            self._db.execute("ROLLBACK TO act")
+            result = refusal
+        self._db.execute("RELEASE act")
+        return result
+
+    def sync(self, db: sqlite3.Connection, tenant: str, user: Any) -> int:
+        """Begin a sync; an `Act` when its last two arguments are bound."""
+        return self._touches.sync(db, tenant, user)
+
+    def _broken(self, exc: Exception, committing: bool) -> str:
+        """Roll the group back. After a failed COMMIT nobody may guess what is on the disk, so
+        nothing is written any more; only a full disk leaves no doubt, and may get space again."""
+        _logger.error("group of writes failed", exc_info=exc)
+        full = getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        self._logs.forget()
+        self._touches.forget()
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error as again:
+            self._failed = f"a failed write could not be rolled back: {again}"
+        if committing and not full:
+            self._failed = f"a commit failed on the disk: {exc}; restart to recover"
+        return self._failed or ("the disk is full" if full else f"the write failed: {exc}")
+
+    def _tell(self, group: Sequence[Job], results: Sequence[Any]) -> None:
+        loop = group[0][1].get_loop()
+        try:
+            loop.call_soon_threadsafe(self._settle, group, results)
+        except RuntimeError:  # the loop is gone, and with it whoever waited
+            _logger.warning("%d writes were done after the loop had closed", len(group))
+
+    # --- on the loop ------------------------------------------------------------------------
+
+    def _settle(self, group: Sequence[Job], results: Sequence[Any]) -> None:
+        self._waiting -= len(group)
+        for (_, future, size), result in zip(group, results, strict=True):
+            self._waiting_bytes -= size
+            if future.done():  # cancelled by who asked; the write stands
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
