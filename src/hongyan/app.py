@@ -202,7 +202,7 @@ class Server:
         """Open the data directory, then listen; return when calls are taken.
 
         Raises:
-            StoreUnusable: the directory is in use, of a newer version, or damaged.
+            StoreFault: the directory is in use, of a newer version, or damaged.
             CannotListen, BadCertificate, ConfigError: one line for the operator each.
         """
         try:
@@ -214,7 +214,7 @@ class Server:
     async def _start(self) -> None:
         config, closing = self._config, self._closing
         data = Path(config.data.dir)
-        store = await SqliteStore.open(data, large_above=config.logs.large_above)
+        store = SqliteStore(data, large_above=config.logs.large_above)  # the loop is idle yet
         closing.push_async_callback(store.close)
         bus = MemoryBus()
         closing.push_async_callback(bus.close)

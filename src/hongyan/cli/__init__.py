@@ -1,13 +1,41 @@
-"""The command `hongyan`."""
+"""The command `hongyan`. Each subcommand is loaded when it is used: `--help` stays quick."""
 
 from __future__ import annotations
+
+from importlib import import_module
 
 import click
 
 import hongyan
 
+COMMANDS = {
+    "serve": ("hongyan.cli.serve", "serve", "Run the server."),
+}
 
-@click.group()
+
+class Lazy(click.Group):
+    """A group that imports a command's module only to run it or to show its help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and give the command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list in `--help`, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy)
 @click.version_option(hongyan.__version__, prog_name="hongyan")
 def main() -> None:
     """Talk to hongyan, an instant-messaging service, or run it."""

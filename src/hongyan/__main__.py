@@ -1,0 +1,5 @@
+"""`python -m hongyan` is the command `hongyan`."""
+
+from hongyan.cli import main
+
+main()

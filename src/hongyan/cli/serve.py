@@ -1,0 +1,109 @@
+"""`hongyan serve`: run the server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import click
+import uvloop
+
+from hongyan.app import Server
+from hongyan.cli.output import fail
+from hongyan.config import Config, ConfigError, load
+from hongyan.telemetry import configure
+
+FAULTS = (StoreFault, CannotListen, BadCertificate, ConfigError)
+
+
+@click.command()
+@click.option("--data", metavar="DIR", help="Data directory; made where absent.  [./data]")
+@click.option("--host", help="Address to listen on.  [127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="TCP port; 0 = any free.  [8000]")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file with settings; see docs/configure.md.",
+)
+@click.option("--tls-cert", metavar="FILE", help="PEM certificate chain; read again on SIGHUP.")
+@click.option("--tls-key", metavar="FILE", help="PEM private key.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other setting, for example limits.window=64. Repeatable.",
+)
+def serve(
+    data: str | None,
+    host: str | None,
+    port: int | None,
+    file: Path | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Run the server until SIGINT or SIGTERM.
+
+    Settings come from defaults, the file, HONGYAN_SECTION__KEY variables and options, the later
+    ones winning. The first start prints a one-time code for the administrator; there is no
+    default password.
+
+    Exit status: 0 stopped as asked, 1 could not start, 2 wrong usage.
+    """
+    given: dict[str, object] = {
+        "data.dir": data,
+        "server.host": host,
+        "server.port": port,
+        "server.tls_cert": tls_cert,
+        "server.tls_key": tls_key,
+    }
+    options = {key: value for key, value in given.items() if value is not None}
+    for setting in settings:
+        key, sign, value = setting.partition("=")
+        if not sign:
+            raise click.UsageError(f"--set {setting!r}: expected KEY=VALUE")
+        options[key.strip()] = value
+    try:
+        config = load(file, os.environ, options)
+    except ConfigError as exc:
+        fail(str(exc))
+    configure(config.telemetry)
+    try:
+        uvloop.run(_run(config))
+    except FAULTS as exc:
+        fail(str(exc))
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+async def _run(config: Config) -> None:
+    server = Server(config)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await server.start()
+    try:
+        _greet(config, server)
+        await stop.wait()
+    finally:
+        await server.stop()
+
+
+def _greet(config: Config, server: Server) -> None:
+    """One line that programs can wait for, and what a person needs first."""
+    scheme = "https" if config.server.tls_cert else "http"
+    host = config.server.host
+    host = f"[{host}]" if ":" in host else host
+    click.echo(f"hongyan serves {scheme}://{host}:{server.port} from {config.data.dir}")
+    if server.first_code is not None:
+        click.echo(
+            "\nNo administrator yet. Become one within 30 minutes (the code works once):\n"
+            f"  hongyan user claim --code {server.first_code}\n"
+        )
+    sys.stdout.flush()
