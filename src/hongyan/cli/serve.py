@@ -11,10 +11,13 @@ from pathlib import Path
 import click
 import uvloop
 
+from hongyan.adapters.sqlite import StoreFault
 from hongyan.app import Server
 from hongyan.cli.output import fail
 from hongyan.config import Config, ConfigError, load
 from hongyan.telemetry import configure
+from hongyan.transport.front import CannotListen
+from hongyan.transport.tls import BadCertificate
 
 FAULTS = (StoreFault, CannotListen, BadCertificate, ConfigError)
 
