@@ -145,7 +145,7 @@ class Follower:
         epoch, begun = replica.epoch, after is None or after > 0
         while True:
             if epoch and replica.epoch != epoch:
-                raise LogCut(log, Cut(Seq(at + 1), Seq(replica.floor - 1), "epoch"))
+                raise LogCut(log, Cut(Seq(0), Seq(replica.floor - 1), "epoch"))
             epoch = replica.epoch
             if at + 1 < replica.floor:
                 if begun:
@@ -165,6 +165,7 @@ class Follower:
     async def _range(self, log: LogId, at: Seq, held: Opened) -> list[Entry]:
         """Entries that are not in memory any more, from the log."""
         self._check(held)
+        asked = held.replica.head
         try:
             page = await self._server.read(log, after=at, limit=PAGE)
         except Refusal as exc:
@@ -176,7 +177,7 @@ class Follower:
             return []
         replica = held.replica
         if page.epoch != replica.epoch or page.floor > replica.floor:
-            self._took(log, held, *replica.merge(page, self._clock()))
+            self._took(log, held, *replica.merge(page, self._clock(), asked))
             return []  # the caller looks at the new floor first
         first = page.entries[0].seq if page.entries else replica.first
         if first != at + 1:
@@ -295,14 +296,15 @@ class Follower:
 
     async def _read_some(self, log: LogId, held: Opened) -> None:
         replica = held.replica
+        asked = replica.head
         if not held.loaded or replica.far:
             page = await self._server.read(log, before=Seq(0), limit=PAGE)
-            done = replica.restart(page, self._clock())
+            done = replica.restart(page, self._clock(), asked)
         else:
             hole = replica.missing(self._clock())[0]
             limit = min(PAGE, hole.high - hole.low + 1)
             page = await self._server.read(log, after=Seq(hole.low - 1), limit=limit)
-            done = replica.merge(page, self._clock())
+            done = replica.merge(page, self._clock(), asked)
         held.loaded = True
         self._took(log, held, *done)
 

@@ -38,7 +38,7 @@ class Cut(msgspec.Struct, frozen=True, gc=False):
 
     - `far`: the hole was larger than what is kept in memory; they are in the log, read them.
     - `floor`: retention, a cleared conversation or a new membership: they cannot be read.
-    - `epoch`: the log began anew; seqs before and after are not comparable.
+    - `epoch`: the log began anew; seqs before and after are not comparable, `low` is 0.
     """
 
     low: Seq
@@ -141,23 +141,25 @@ class Replica:
         self._note_hole(now)
         self._urgent = self.head > self.last and (self._urgent or urgent)
 
-    def merge(self, page: Page, now: float) -> tuple[list[Entry], Cut | None]:
+    def merge(self, page: Page, now: float, asked: Seq) -> tuple[list[Entry], Cut | None]:
         """Take a page read after `last`; return what was applied, and what cannot be had.
 
-        The page also says how far the user may read now: a head that was hinted at and that
-        the page does not confirm (a member who left) is forgotten.
+        `asked` is what `head` was when the read was sent. The page says how far the user may
+        read: a head that was hinted at before and that it does not bear out (a member who left)
+        is forgotten, a higher one that was hinted at since is not.
         """
         cut = self._align(page.floor, page.epoch, now)
         for entry in page.amends:
             self._amend(entry)
         applied = self.offer(page.entries, now)
-        self._confirm(page.head, now)
+        self._confirm(page.head, asked, now)
         return applied, cut
 
-    def restart(self, page: Page, now: float) -> tuple[list[Entry], Cut | None]:
+    def restart(self, page: Page, now: float, asked: Seq) -> tuple[list[Entry], Cut | None]:
         """Begin again at the newest page (`before` 0); return what is new, and what was skipped.
 
-        For the first load, and for a hole that is larger than what is kept anyway.
+        For the first load, and for a hole that is larger than what is kept anyway. `asked` as
+        for `merge`.
         """
         cut = self._align(page.floor, page.epoch, now)
         first = page.entries[0].seq if page.entries else Seq(page.head + 1)
@@ -169,7 +171,7 @@ class Replica:
             self.last = Seq(first - 1)
             for seq in [seq for seq in self._buffer if seq <= self.last]:
                 del self._buffer[seq]
-        applied, _ = self.merge(page, now)
+        applied, _ = self.merge(page, now, asked)
         self.older(page)
         return applied, cut
 
@@ -198,7 +200,7 @@ class Replica:
         """The server says: drop it, start at `floor` of `epoch`."""
         if epoch == self.epoch or not self.epoch:
             return self._align(floor, epoch or self.epoch, now)
-        cut = Cut(Seq(self.last + 1), Seq(floor - 1), "epoch")
+        cut = Cut(Seq(0), Seq(floor - 1), "epoch")
         self._window.clear()
         self._buffer.clear()
         self._amends.clear()
@@ -346,9 +348,9 @@ class Replica:
         self.head = max(self.head, self.last)
         return cut
 
-    def _confirm(self, head: Seq, now: float) -> None:
-        """The log itself said how far it may be read: drop hints that it does not bear out."""
-        if head > self.last:
+    def _confirm(self, head: Seq, asked: Seq, now: float) -> None:
+        """The log itself said how far it may be read: drop older hints it does not bear out."""
+        if self.head > asked or head > self.last:
             self.head = max(self.head, head)
         else:
             self.head = Seq(max(self.last, max(self._buffer, default=0)))
