@@ -16,7 +16,7 @@ from hongyan.model.errors import Conflict
 from hongyan.model.ids import DeviceId, TenantId, UserId
 from hongyan.ports import ApiKey, Device, User
 
-_USER = "SELECT tenant,user,name,avatar,admin,disabled,password,created_at FROM users"
+_USER = "SELECT tenant,user,name,avatar,admin,disabled,password,created_at,valid_from FROM users"
 _DEVICE = "SELECT device,cls,epoch,kicked,seen_at FROM devices WHERE tenant=? AND user=?"
 _KEY = "SELECT id,tenant,digest,scopes,created_at FROM keys"
 _scopes = msgspec.json.Decoder(tuple[str, ...]).decode
@@ -94,6 +94,7 @@ def _user(v: tuple[Any, ...]) -> User:
         disabled=bool(v[5]),
         password=v[6],
         created_at=v[7],
+        valid_from=v[8],
     )
 
 
@@ -110,8 +111,8 @@ def _list_users(db: sqlite3.Connection, tenant: str, after: str, limit: int) -> 
 def _put_user(db: sqlite3.Connection, *, user: User, create: bool) -> None:
     verb = "INSERT OR IGNORE" if create else "INSERT OR REPLACE"
     done = db.execute(
-        f"{verb} INTO users(tenant,user,name,avatar,admin,disabled,password,created_at)"
-        " VALUES (?,?,?,?,?,?,?,?)",
+        f"{verb} INTO users(tenant,user,name,avatar,admin,disabled,password,created_at,valid_from)"
+        " VALUES (?,?,?,?,?,?,?,?,?)",
         msgspec.structs.astuple(user),
     )
     if not done.rowcount:

@@ -121,6 +121,7 @@ CREATE TABLE users (
     disabled INTEGER NOT NULL,
     password TEXT NOT NULL,
     created_at INTEGER NOT NULL,
+    valid_from INTEGER NOT NULL, -- tokens of logins before are refused
     PRIMARY KEY (tenant, user)
 ) WITHOUT ROWID;
 
