@@ -31,10 +31,7 @@ html_copy_source = False
 
 # The rules stand in one file per area, so that a change of an area touches one file; readers get
 # one page. Areas come in this order, others after them by name.
-SPEC_ORDER = (
-    "wire", "session", "durable", "order", "replica", "unread", "access", "presence", "limits",
-    "chat", "search", "consumers",
-)  # fmt: skip
+SPEC_ORDER = ("durable", "engine", "wire", "client", "chat", "access", "feed", "transport")
 SPEC_MARK = "<!-- areas -->"
 
 
@@ -56,7 +53,8 @@ def assemble_spec(app: Any, docname: str, source: list[str]) -> None:
     for path in spec_areas():
         app.env.note_dependency(str(path))
         text = path.read_text("utf-8").strip()
-        text = re.sub(r"^#(?=#* )", "##", text, flags=re.MULTILINE)  # one level deeper
+        if text.startswith("# "):
+            text = re.sub(r"^#(?=#* )", "##", text, flags=re.MULTILINE)  # one level deeper
         areas.append(text.replace("](../", "]("))
     source[0] = source[0].replace(SPEC_MARK, "\n\n".join(areas))
 
