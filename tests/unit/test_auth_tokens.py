@@ -6,12 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from msgspec.structs import replace
-from tests.unit.auth_rig import (
+from auth_rig import (
     ALICE,
     EC,
     ED,
@@ -23,6 +18,11 @@ from tests.unit.auth_rig import (
     forge,
     sign,
 )
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hongyan.engine.auth import Identity
 from hongyan.engine.tokens import MAX_TOKEN_BYTES, Claims, Tokens, TrustedIssuer
@@ -167,8 +167,10 @@ async def test_A2_unusable_names_are_refused(access: Access) -> None:
         await access.auth.authenticate(
             sign(ED, "EdDSA", {**access.claims("desk"), "aud": "hongyan", "tnt": "A/B"})
         )
-    await refused(access, access.shop(sub=None), "sub and exp")
-    await refused(access, access.shop(exp=None), "sub and exp")
+    await refused(access, access.shop(sub=None), "needs sub")
+    await refused(access, access.shop(exp=None), "needs sub, exp")
+    await refused(access, access.shop(iat=None), "iat or ep")
+    assert await access.auth.authenticate(access.shop(iat=None, ep=1))
 
 
 # --- A3: time -----------------------------------------------------------------------------------
@@ -336,7 +338,7 @@ async def test_A17_what_an_older_key_verified_is_checked_again() -> None:
 
     source = Rotating()
     tokens = Tokens(OWN_SECRET, [TrustedIssuer(iss="r", alg="EdDSA", keys=source)])
-    token = sign(ED, "EdDSA", {"iss": "r", "sub": "a", "exp": 10})
+    token = sign(ED, "EdDSA", {"iss": "r", "sub": "a", "exp": 10, "iat": 1})
     assert (await tokens.verify(token, 0))[0].sub == "a"
     source.keys = ()  # the same generation: what was verified stays so
     assert (await tokens.verify(token, 0))[0].sub == "a"
@@ -349,7 +351,7 @@ async def test_verified_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("hongyan.engine.tokens.CACHED", 4)
     tokens = Tokens(OWN_SECRET)
     for n in range(20):
-        await tokens.verify(tokens.sign(Claims(sub=f"u{n}", exp=10)), 0)
+        await tokens.verify(tokens.sign(Claims(sub=f"u{n}", exp=10, iat=1)), 0)
     assert len(tokens._verified) == 4
 
 

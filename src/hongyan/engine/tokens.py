@@ -172,8 +172,8 @@ class Tokens:
             audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
             if issuer.audience and issuer.audience not in audiences:
                 raise Unauthenticated("this token is for another audience")
-            if not claims.sub or not claims.exp:
-                raise Unauthenticated("a token needs sub and exp")
+            if not (claims.sub and claims.exp and (claims.ep or claims.iat >= 1)):
+                raise Unauthenticated("a token needs sub, exp, and iat or ep")
             return claims
         raise Unauthenticated("the token's signature is wrong or its key is not known")
 
