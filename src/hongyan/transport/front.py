@@ -75,11 +75,12 @@ class Front:
         self._sockets: list[socket.socket] = []
         self._watch: asyncio.Task[None] | None = None
         self._hup = False
+        self._port = server.port
 
     @property
     def port(self) -> int:
         """The port listened on, also where the setting is 0."""
-        return int(self._sockets[0].getsockname()[1])
+        return self._port
 
     async def start(self) -> None:
         """Listen; return when connections are taken.
@@ -88,10 +89,18 @@ class Front:
             CannotListen: the address is taken, not ours or not allowed.
         """
         self._sockets = await self._bind()
-        self._http.start()
         loop = asyncio.get_running_loop()
-        for sock in self._sockets:
-            self._servers.append(await self._serve(loop, sock))
+        try:
+            for sock in self._sockets:
+                self._servers.append(await self._serve(loop, sock))
+        except OSError as exc:  # two servers that bind at once: the second may not listen
+            for server in self._servers:
+                server.close()
+            for sock in self._sockets:
+                sock.close()
+            raise CannotListen(_why(self._server.host, self._server.port, exc)) from None
+        self._port = int(self._sockets[0].getsockname()[1])
+        self._http.start()
         if self._tls is not None:
             self._watch = loop.create_task(self._tls.watch(TLS_LOOK_S))
             if threading.current_thread() is threading.main_thread():
@@ -114,7 +123,10 @@ class Front:
         for waiting in list(self._desk.waiting):
             waiting.drop()
         if self._drain is not None:
-            await self._drain(seconds)
+            try:
+                await self._drain(seconds)
+            except Exception:  # what is left must be closed all the same
+                log.exception("drain failed")
         for connection in list(self._desk.connections):
             connection.close(ws.AWAY, "the server stops")
         self._http.finish()
@@ -125,8 +137,6 @@ class Front:
             await self._desk.empty_within(1.0)
         for server in self._servers:
             await server.wait_closed()
-        for sock in self._sockets:
-            sock.close()
 
     def reload_tls(self) -> None:
         """Read certificate and key again, for new connections.

@@ -104,7 +104,7 @@ def parse_head(data: bytes) -> Head:
         headers.setdefault(name.decode("ascii").lower(), []).append(value.decode("latin-1"))
     if len(headers.get("host", ())) != 1:
         raise Refused(400, "exactly one Host header is needed")
-    return Head(request[0].decode("ascii"), request[1].decode("latin-1"), headers)
+    return Head(request[0].decode("latin-1"), request[1].decode("latin-1"), headers)
 
 
 class Upgrade(msgspec.Struct, frozen=True, gc=False):

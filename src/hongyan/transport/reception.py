@@ -13,11 +13,14 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
+import structlog
 
 from hongyan.engine.limits import address_key
 from hongyan.transport import handshake as hs
 from hongyan.transport.problem import raw_answer
 from hongyan.transport.websocket import Connection, Endpoint, picows_protocol, replay
+
+log = structlog.get_logger(__name__)
 
 
 class Doors(msgspec.Struct, frozen=True, gc=False):
@@ -134,7 +137,12 @@ class Reception:
         except hs.Refused as why:
             self.refuse(transport, slot, why)
             return
-        connection = self.endpoint.connection(upgrade)
+        try:
+            connection = self.endpoint.connection(upgrade)
+        except Exception:
+            log.exception("a connection could not be made")
+            self.refuse(transport, slot, hs.Refused(500, "the server failed"))
+            return
         self.connections.add(connection)
         self.counts["websockets"] += 1
 

@@ -287,7 +287,7 @@ class GatewayEndpoint:
     def __init__(self, gateway: Gateway, codecs: Mapping[str, Codec], terms: Terms) -> None:
         """`codecs` by subprotocol; the first is the default."""
         self.terms = terms
-        self.subprotocols = codecs.keys()
+        self.subprotocols: Collection[str] = codecs.keys()
         self._gateway = gateway
         self._codecs = codecs
         self._default = next(iter(codecs.values()))
