@@ -10,6 +10,7 @@ import hongyan
 
 COMMANDS = {
     "serve": ("hongyan.cli.serve", "serve", "Run the server."),
+    "bench": ("hongyan.cli.bench", "bench", "Measure a server under load."),
 }
 
 
