@@ -104,7 +104,7 @@ class Jwks:
         self._every_s, self._unknown_every_s = every_s, unknown_every_s
         self._monotonic = monotonic
         self._keys: dict[str, Any] = {}
-        self._document = b""
+        self._document: bytes | None = None
         self._next = monotonic()  # when to fetch again by itself
         self._unknown_next = monotonic()
         self._fetching: asyncio.Task[None] | None = None
