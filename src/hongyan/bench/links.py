@@ -54,7 +54,7 @@ class Tally(msgspec.Struct):
     closed: int = 0
 
 
-class Link(picows.WSListener):  # type: ignore[misc]
+class Link(picows.WSListener):
     """One connection of a generator."""
 
     def __init__(self, tally: Tally, on_ack: Callable[[int, float], None]) -> None:
@@ -100,7 +100,7 @@ class Link(picows.WSListener):  # type: ignore[misc]
 
     def _slowly(self, data: bytes) -> None:
         """While something is asked: keep whole answers."""
-        found = _decode(data)
+        found: Any = _decode(data)
         for whole in found if isinstance(found, list) else [found]:
             waiting = self.answers.pop(whole.get("ref", 0), None)
             if waiting is not None:
@@ -147,7 +147,7 @@ class Link(picows.WSListener):  # type: ignore[misc]
         waiting = asyncio.get_running_loop().create_future()
         self.answers[ref] = waiting
         self.send(_hello(frame))
-        return await asyncio.wait_for(waiting, 30)  # type: ignore[no-any-return]
+        return await asyncio.wait_for(waiting, 30)
 
 
 async def connect(
