@@ -101,11 +101,10 @@ class ClientSession:
         self._syncing = 0  # ref of the sync page asked for
         self._sync_again = False
         self._heartbeat = 0.0  # s
-        self._heard = 0.0
         self._began = 0.0  # hello, or welcome
         self._opened = False  # by a welcome, on this connection
         self._next_ping = 0.0
-        self._pinged = False  # a ping waits for its pong
+        self._missed = 0  # pings since anything came
         self._attempts = 0
         self._comeback: float | None = 0.0  # s, as the last goodbye said
 
@@ -198,7 +197,7 @@ class ClientSession:
         `token` is the access token; get a fresh one for every connection.
         """
         self._step("hello")
-        self._began = self._heard = now
+        self._began = now
         self._comeback = 0.0
         return self._codec.encode(
             Hello(
@@ -219,7 +218,7 @@ class ClientSession:
         Raises:
             BadFrame: the message is none of a hongyan server; close the socket, then `lost`.
         """
-        self._heard = now
+        self._missed = 0
         events: list[Event] = []
         for frame in self._codec.decode_server(data):
             self._take_in(frame, now, events)
@@ -234,16 +233,16 @@ class ClientSession:
     def tick(self, now: float) -> list[Event]:
         """Keep the heartbeat: queue a ping each interval, notice that the server is dead.
 
-        Closed comes when no welcome came within 10 s, or nothing within two intervals.
+        Closed comes when no welcome came within 10 s, or nothing at all after two pings.
         """
         if self.state == "opening" and now >= self._began + OPEN_TIMEOUT:
             return self._give_up("no welcome")
         if self.state != "open" or now < self._next_ping:
             return []
-        if self._pinged and now - self._heard >= 2 * self._heartbeat:
+        if self._missed == 2:
             return self._give_up("no answer to two pings")
+        self._missed += 1
         self._next_ping = now + self._heartbeat
-        self._pinged = True
         self._requests.say(Ping(self.heads.token, self.away))
         return []
 
@@ -262,7 +261,7 @@ class ClientSession:
         if self.state == "down":
             return []
         self._step("lost")
-        self._syncing, self._sync_again, self._pinged = 0, False, False
+        self._syncing, self._sync_again, self._missed = 0, False, 0
         self.heads.abandon()
         why = GoingAway("the connection was lost; ask again")
         return [
@@ -409,7 +408,6 @@ class ClientSession:
         return move
 
     def _ponged(self, pong: Pong) -> None:
-        self._pinged = False
         self._older, self._cursors = self._cursors, {}
         if pong.inbox != self.heads.token or self._syncing:
             return  # counted from another token, or about to be mended

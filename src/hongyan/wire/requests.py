@@ -124,7 +124,7 @@ class Requests:
             return None
         most = min(most, limits.message_bytes)
         frames: list[bytes] = []
-        size = 2
+        size = 1  # of the array: brackets and a comma between two
         while len(frames) < MAX_FRAMES:
             if self._loose:
                 data = self._loose[0]

@@ -121,7 +121,7 @@ class SendQueue:
         one; None when nothing waits."""
         queue = self._queue
         frames: list[bytes] = []
-        size = 2
+        size = 1  # of the array: brackets and a comma between two
         while queue:
             item = queue[0]
             if item is _HERE:
