@@ -12,6 +12,7 @@ from hongyan.client.datafile import DataFile, Saved
 from hongyan.client.follow import Follower, Server
 from hongyan.client.ledger import Ledger
 from hongyan.client.outbox import backoff
+from hongyan.client.replica import Replica
 from hongyan.client.rows import Rows
 from hongyan.client.shell import Shell
 from hongyan.model.errors import Refusal
@@ -38,7 +39,7 @@ class Inbox:
         ledger: Ledger | None,
     ) -> None:
         """Nothing is known yet."""
-        self.rows = Rows()
+        self.rows = Rows(replica=self._replica)
         self.cursors = Cursors()
         self.file: DataFile | None = None
         self.token = 0
@@ -137,8 +138,7 @@ class Inbox:
             return
         if not self.cursors.read(log, seq, mark):
             return
-        held = self._follower.opened.get(log)
-        self.rows.reading(log, seq, mark, held.replica if held is not None else None)
+        self.rows.reading(log, seq, mark)
         if (now := self.rows.get(log)) is not None and now is not row:
             self._changed(now)
         if self.file is not None:
@@ -221,6 +221,10 @@ class Inbox:
 
     def _changed(self, row: InboxRow) -> None:
         if self._ledger is not None:
-            exact = row.log not in self.rows.doubts and row.log not in self._asking
+            exact = self.rows.exact(row.log) and row.log not in self._asking
             self._ledger.shown(row, exact)
         self._server.emit(ev.RowChanged(row))
+
+    def _replica(self, log: LogId) -> Replica | None:
+        held = self._follower.opened.get(log)
+        return None if held is None else held.replica

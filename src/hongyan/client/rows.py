@@ -7,7 +7,7 @@ device has not seen) the row is marked in doubt and the next sync brings it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -22,11 +22,17 @@ TAIL = 64  # entries remembered per row to lay over an older row that arrives la
 class Rows(Mapping[LogId, InboxRow]):
     """Rows by log, each as it stands now. Reading it is free; changing it is the client's."""
 
-    def __init__(self, user: UserId = UserId("")) -> None:
-        """No rows yet, for `user`."""
+    def __init__(
+        self,
+        user: UserId = UserId(""),
+        replica: Callable[[LogId], Replica | None] = lambda log: None,
+    ) -> None:
+        """No rows yet, for `user`. `replica` gives that of an opened log: it can count."""
         self.user = user
+        self._replica = replica
         self.doubts: set[LogId] = set()  # rows that only the server can count
         self._rows: dict[LogId, InboxRow] = {}
+        self._given: dict[LogId, Seq] = {}  # head of the newest row from the server
         self._tails: dict[LogId, list[Entry]] = {}
         self._reads: dict[LogId, tuple[Seq, int]] = {}  # own cursors the server has not confirmed
 
@@ -48,13 +54,15 @@ class Rows(Mapping[LogId, InboxRow]):
         """Take a row from the server and lay over it what it cannot know yet."""
         log = row.log
         held = self._rows.get(log)
-        if held is not None and row.useq < held.useq:
-            return held  # overtaken by a newer one
+        if held is not None and held.epoch == row.epoch:
+            older = row.useq < held.useq or row.head < self._given.get(log, 0)
+            if older and not row.until:
+                return held  # overtaken by a newer one
         self.doubts.discard(log)
         tail = [e for e in self._tails.pop(log, ()) if e.seq > row.head]
         if row.until or (held is not None and held.epoch != row.epoch):
             tail = []  # what came after is not this user's to see, or of another life
-        self._rows[log] = row
+        self._rows[log], self._given[log] = row, row.head
         if log in self._reads:
             self._overlay(log, *self._reads[log])
         self._fold(log, tail)
@@ -63,6 +71,7 @@ class Rows(Mapping[LogId, InboxRow]):
     def forget(self) -> None:
         """Drop all rows: the server went back to an older state, they are not comparable."""
         self._rows.clear()
+        self._given.clear()
         self._tails.clear()
         self.doubts.clear()
 
@@ -77,7 +86,7 @@ class Rows(Mapping[LogId, InboxRow]):
         row = self._rows[log]
         return None if row is before else row
 
-    def cursor(self, cursor: Cursor, replica: Replica | None = None) -> InboxRow | None:
+    def cursor(self, cursor: Cursor) -> InboxRow | None:
         """Somebody's cursors moved (our own too, from another device); the row if it changed."""
         row = self._rows.get(cursor.log)
         if row is None:
@@ -90,32 +99,36 @@ class Rows(Mapping[LogId, InboxRow]):
             row = msgspec.structs.replace(row, peer_read=read, peer_delivered=delivered)
             self._rows[cursor.log] = row
             return row
-        return self.read(cursor.log, cursor.read, replica)
+        return self.read(cursor.log, cursor.read)
 
-    def read(self, log: LogId, seq: Seq, replica: Replica | None = None) -> InboxRow | None:
+    def read(self, log: LogId, seq: Seq) -> InboxRow | None:
         """The user has read up to `seq`; the row if it changed."""
         row = self._rows.get(log)
         if row is None or seq <= row.read:
             return None
         seq = min(seq, row.head)
-        self._overlay(log, seq, -1, replica)
+        self._overlay(log, seq, -1)
         return None if self._rows[log] is row else self._rows[log]
 
     # --- own cursors on their way to the server -------------------------------------------------
 
-    def reading(self, log: LogId, seq: Seq, mark: int, replica: Replica | None = None) -> None:
+    def reading(self, log: LogId, seq: Seq, mark: int) -> None:
         """The user read up to `seq` here; rows show it until the server says so itself."""
         self._reads[log] = (seq, mark)
-        self._overlay(log, seq, mark, replica)
+        self._overlay(log, seq, mark)
 
     def read_confirmed(self, log: LogId, seq: Seq) -> None:
         """The server has the cursor."""
         if log in self._reads and self._reads[log][0] <= seq:
             del self._reads[log]
 
+    def exact(self, log: LogId) -> bool:
+        """Whether the row is what the server would say of the entries that are here."""
+        return log not in self.doubts and log not in self._reads
+
     # --- inside ---------------------------------------------------------------------------------
 
-    def _overlay(self, log: LogId, seq: Seq, mark: int, replica: Replica | None = None) -> None:
+    def _overlay(self, log: LogId, seq: Seq, mark: int) -> None:
         row = self._rows.get(log)
         if row is None:
             return
@@ -126,10 +139,10 @@ class Rows(Mapping[LogId, InboxRow]):
             return
         unread: int | None = 0
         if seq < row.head:
+            replica = self._replica(log)
             complete = replica is not None and replica.last >= row.head
             unread = replica.unread(seq, self.user) if replica and complete else None
-        if unread is None:  # what lies between is not here; never show more than there can be
-            self.doubts.add(log)
+        if unread is None:  # not to be counted here; the server's row follows its ack
             unread = min(row.unread, row.head - seq)
         mentions = row.mentions if unread else 0
         self._rows[log] = msgspec.structs.replace(
