@@ -17,6 +17,7 @@ import msgspec
 
 from hongyan.model.errors import BadArgs, BadFrame, FrameTooBig, Refusal, UnknownFrame
 from hongyan.wire.frames import (
+    EMPTY,
     JSON_SUBPROTOCOL,
     MAX_INT,
     MSGPACK_SUBPROTOCOL,
@@ -150,8 +151,9 @@ def _cleaned(frame: ClientFrame) -> ClientFrame | Fail:
     """Make the free part of a frame canonical, or say what is wrong with it."""
     try:
         if isinstance(frame, _WITH_ARGS):
-            frame.args = canonical(bytes(frame.args))
-        elif isinstance(frame, Signal):
+            if frame.args is not EMPTY:
+                frame.args = canonical(bytes(frame.args))
+        elif isinstance(frame, Signal) and frame.body is not EMPTY:
             frame.body = canonical(bytes(frame.body))
     except BadArgs as why:
         return fail(why, getattr(frame, "ref", 0))
