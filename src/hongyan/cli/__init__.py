@@ -10,6 +10,7 @@ import hongyan
 
 COMMANDS = {
     "serve": ("hongyan.cli.serve", "serve", "Run the server."),
+    "verify": ("hongyan.cli.verify", "verify", "Check clients' ledgers against a data directory."),
     "bench": ("hongyan.cli.bench", "bench", "Measure a server under load."),
 }
 
