@@ -22,6 +22,7 @@ from hongyan.transport.reception import Slot
 
 MAX_HEADERS = 128
 KEEP_ALIVE_S = 15
+LEFTOVER = 64 * 1024  # bytes of a body that nobody reads, before the connection is closed
 
 # What a peer does wrong is not an error of the server; faults of the application are.
 _log = logging.getLogger("hongyan.transport.http")
@@ -47,6 +48,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes = -1  # of the head that is being read; -1 = none is
         self._head_timer: asyncio.TimerHandle | None = None
         self._status = 400
+        self._leftover = 0
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and count what it keeps."""
@@ -74,6 +76,19 @@ class BoundedHttp(HttpToolsProtocol):
         """The head is complete."""
         self._head_done()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body; after the answer it is thrown away, but not for ever."""
+        if self.cycle.response_complete:
+            self._leftover += len(body)
+            if self._leftover > LEFTOVER:
+                self.transport.abort()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The whole request was read."""
+        self._leftover = 0
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for a request that cannot be read."""
