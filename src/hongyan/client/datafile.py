@@ -254,12 +254,12 @@ def _open(path: Path) -> sqlite3.Connection:
         path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path, timeout=0.2, isolation_level=None, check_same_thread=False)
         db.execute("pragma locking_mode = exclusive")  # one process: two would race on the outbox
-        db.execute("pragma journal_mode = wal")
-        db.execute("pragma synchronous = full")
-        db.execute("begin exclusive")
         version = db.execute("pragma user_version").fetchone()[0]
         if version > VERSION:
             raise DataBroken(f"{path} is of version {version}; this program knows {VERSION}")
+        db.execute("pragma journal_mode = wal")
+        db.execute("pragma synchronous = full")
+        db.execute("begin exclusive")
         if version == 0:
             for statement in SCHEMA.split(";"):
                 db.execute(statement)
