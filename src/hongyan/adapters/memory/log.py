@@ -19,6 +19,7 @@ from hongyan.model.log import (
     MemberChange,
     Position,
     Role,
+    Write,
     merge_settings,
 )
 
@@ -142,7 +143,8 @@ class Log:
     def amending(self, targets: Iterable[int], top: int) -> list[Entry]:
         """The newest entry up to `top` per (target, slot), in rising seq."""
         wanted = set(targets) - {0}
-        newest = {(e.target, e.slot): e for e in self.entries[:top] if e.target in wanted}
+        later = (e for e in self.entries[:top] if e.target in wanted and e.seq > e.target)
+        newest = {(e.target, e.slot): e for e in later}
         return sorted(newest.values(), key=lambda e: e.seq)
 
     def append(self, commit: Commit) -> None:
@@ -155,7 +157,7 @@ class Log:
                 sender=commit.sender,
                 at=commit.at,
                 ord=self.ord(self.head) + write.count,
-                body=msgspec.Raw(write.body),
+                body=BLANK if self._is_late(write) else msgspec.Raw(write.body),
                 count=write.count,
                 target=write.target,
                 slot=write.slot,
@@ -166,11 +168,15 @@ class Log:
             names = {*write.mentions, *(["*"] if write.mention_all else [])}
             self.mentions += [(seq, name) for name in sorted(names)]
             if write.erases and 1 <= write.target < seq:
-                self._erase(write.target)
+                self._erase(write.target, seq)
 
-    def _erase(self, target: int) -> None:
+    def _is_late(self, write: Write) -> bool:
+        """An edit that lost the race against the erasure of its target."""
+        return write.slot == EDIT and write.target in self.erased
+
+    def _erase(self, target: int, by: int) -> None:
         self.erased.add(target)
-        for i, e in enumerate(self.entries):  # its edits held the text too
+        for i, e in enumerate(self.entries[: by - 1]):  # its edits held the text too
             if e.seq == target or (e.target == target and e.slot == EDIT):
                 self.entries[i] = replace(e, body=BLANK)
 

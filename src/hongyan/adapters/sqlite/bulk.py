@@ -1,9 +1,9 @@
 """The plain commits of a group, all at once.
 
-Plain: entries into an existing log, with no change of state or members and nothing erased. That is
-nearly everything at load, so these pay for a handful of big statements together. Whatever is out
-of the ordinary (a retry, a failed fence, a roster that moved on) makes all commits of that log in
-the group go one by one through `single.py`, in their order; other logs are not disturbed.
+Plain: entries into an existing log, with no change of state or members, nothing erased or edited.
+That is nearly everything at load, so these pay for a handful of big statements together. Whatever
+is out of the ordinary (a retry, a failed fence, a roster that moved on) makes all commits of that
+log in the group go one by one through `single.py`, in their order; other logs are not disturbed.
 
 Measured by bench/store.py; the budget stands in docs/hot-path.md.
 """
@@ -29,7 +29,7 @@ from hongyan.adapters.sqlite.logs import (
 from hongyan.adapters.sqlite.touches import Touches
 from hongyan.adapters.sqlite.values import array, run
 from hongyan.model.ids import LogId, tenant_of
-from hongyan.model.log import Commit, Committed
+from hongyan.model.log import EDIT, Commit, Committed
 
 _numbers = msgspec.json.Decoder(set[int]).decode
 
@@ -68,7 +68,7 @@ def commit_plain(
 def _is_plain(commit: Commit) -> bool:
     if commit.members or commit.state is not None or commit.expect == 0:
         return False
-    return not any(write.erases for write in commit.writes)
+    return not any(write.erases or write.slot == EDIT for write in commit.writes)
 
 
 def _fits(commit: Commit, head: Head) -> bool:

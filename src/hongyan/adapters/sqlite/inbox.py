@@ -63,7 +63,7 @@ SELECT c.log, c.useq, c.top, c.top_ord, c.unread, c.mentioned, c.role, c.since, 
     c.settings, c.state, c.peer,
     e.seq, e.type, e.sender, e.at, e.ord,
     coalesce((SELECT x.body FROM entries x WHERE x.lid = c.lid AND x.target = c.newest
-        AND x.target > 0 AND x.slot = 'edit' AND x.seq <= c.top
+        AND x.target > 0 AND x.slot = 'edit' AND x.seq > c.newest AND x.seq <= c.top
         ORDER BY x.seq DESC LIMIT 1), e.body),
     e.count, e.target, e.slot, e.op, e.device
 FROM counts c LEFT JOIN entries e ON e.lid = c.lid AND e.seq = c.newest

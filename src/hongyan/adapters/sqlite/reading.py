@@ -192,7 +192,7 @@ def amended(db: sqlite3.Connection, log: LogId, targets: Sequence[Seq]) -> list[
     found = db.execute(
         f"SELECT {ENTRY_COLUMNS} FROM entries WHERE lid=(SELECT lid FROM logs WHERE log=?1)"
         " AND seq IN (SELECT max(seq) FROM entries WHERE lid=(SELECT lid FROM logs WHERE log=?1)"
-        " AND target IN (SELECT value FROM json_each(?2)) AND target>0"
+        " AND target IN (SELECT value FROM json_each(?2)) AND target>0 AND seq>target"
         " GROUP BY target, slot) ORDER BY seq",
         (log, array(targets)),
     ).fetchall()
@@ -202,7 +202,8 @@ def amended(db: sqlite3.Connection, log: LogId, targets: Sequence[Seq]) -> list[
 _PICK = f"""
 SELECT {",".join(f"e.{c}" for c in ENTRY_COLUMNS.split(","))},
     (SELECT x.body FROM entries x WHERE x.lid=e.lid AND x.target=e.seq AND x.target>0
-        AND x.slot='{EDIT}' AND x.seq<=iif(m.role, h.head, m.until) ORDER BY x.seq DESC LIMIT 1)
+        AND x.slot='{EDIT}' AND x.seq>e.seq AND x.seq<=iif(m.role, h.head, m.until)
+        ORDER BY x.seq DESC LIMIT 1)
 FROM logs l JOIN heads h ON h.lid=l.lid JOIN members m ON m.lid=l.lid AND m.ukey=?
 JOIN entries e ON e.lid=l.lid AND e.seq=?
 WHERE l.log=?

@@ -163,6 +163,12 @@ def _append(db: sqlite3.Connection, tenant: str, head: Head, commit: Commit) -> 
     run(db, ENTRY, [head.add(write, commit) for write in commit.writes])
     run(db, MENTION, mention_rows(tenant, commit, first, head.lid))
     for seq, write in enumerate(commit.writes, start=first):
+        if write.slot == EDIT:  # one that lost the race against the erasure of its target
+            db.execute(
+                "UPDATE entries SET body=? WHERE lid=? AND seq=?"
+                " AND EXISTS (SELECT 1 FROM erased WHERE lid=entries.lid AND seq=entries.target)",
+                (b"{}", head.lid, seq),
+            )
         if write.erases and 1 <= write.target < seq:
             _erase(db, head.lid, write.target, seq)
 
