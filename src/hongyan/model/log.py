@@ -50,17 +50,17 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename={"
     nothing about order: `seq` does. `op` lets the sender's devices find their own call.
     """
 
-    seq: Seq
-    type: str
-    sender: UserId
-    at: int
+    seq: Seq  # position in the log, dense from 1
+    type: str  # message, edit, recall, reaction, joined …: of the log's kind
+    sender: UserId  # who caused it
+    at: int  # ms
     ord: int  # countable entries up to and including this one
-    body: msgspec.Raw
+    body: msgspec.Raw  # what the type says
     count: bool = False  # counted as unread
     target: Seq = Seq(0)  # the entry this one changes (edit, recall, reaction, pin)
     slot: str = ""  # what of the target it changes: a newer entry of the same slot replaces it
-    op: OpId = OpId("")
-    device: DeviceId = DeviceId("")
+    op: OpId = OpId("")  # the call it came from
+    device: DeviceId = DeviceId("")  # the sender's
 
 
 class Write(msgspec.Struct, frozen=True, gc=False):
@@ -214,24 +214,24 @@ class InboxRow(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """
 
     log: LogId
-    useq: int
+    useq: int  # orders the rows of one user
     head: Seq  # the last seq this user may read
-    ord: int
-    unread: int
-    mentions: int
-    role: Role
-    since: Seq
-    read: Seq
-    delivered: Seq
-    epoch: int = 1
-    floor: Seq = Seq(1)
-    until: Seq = Seq(0)
-    cleared: Seq = Seq(0)
-    marked: bool = False
-    mark: int = 0
-    count: int = 0
-    large: bool = False
-    settings: msgspec.Raw = msgspec.Raw(b"{}")
+    ord: int  # of the entry at `head`
+    unread: int  # countable entries of others that the user has not seen
+    mentions: int  # unread entries that mention the user, or all
+    role: Role  # 0 none (left), 1 member, 2 admin, 3 owner
+    since: Seq  # the first seq this user may read, by membership
+    read: Seq  # the user's cursor, of all devices together
+    delivered: Seq  # likewise
+    epoch: int = 1  # of the log: differs = reload
+    floor: Seq = Seq(1)  # the first seq that is still kept
+    until: Seq = Seq(0)  # left the log: the last seq that may be read; 0 = still in it
+    cleared: Seq = Seq(0)  # the user deleted everything up to here
+    marked: bool = False  # marked as unread
+    mark: int = 0  # version of that flag
+    count: int = 0  # members
+    large: bool = False  # see large logs
+    settings: msgspec.Raw = msgspec.Raw(b"{}")  # the user's own, of this log
     state: msgspec.Raw = msgspec.Raw(b"{}")  # what the kind shows of its state
     last: Entry | None = None  # newest countable entry this user may read, as it stands now
     peer_read: Seq = Seq(0)  # direct conversations: the other side's cursors

@@ -50,7 +50,7 @@ class Rows(msgspec.Struct, frozen=True):
 
     `large` lists (log, head) of all large logs; empty = as you know them. `token` is not None at
     the end of a sync: once everything of the Rows before and of this one is saved, save `token`
-    and the session's `heads.large` in the same transaction; they are what a later process starts with.
+    and the session's `heads.large` in the same transaction; a later process starts with them.
     """
 
     rows: list[InboxRow]

@@ -44,14 +44,14 @@ class Hello(Frame, tag="hello"):
     `large` is the digest of the client's large logs and their heads (0 = send them all).
     """
 
-    token: Annotated[str, msgspec.Meta(max_length=16 * 1024)]
-    device: DeviceId
+    token: Annotated[str, msgspec.Meta(max_length=16 * 1024)]  # access token
+    device: DeviceId  # this installation, chosen once
     cls: Name = "web"  # phone, desktop, web, pad, thing, server
     client: Short = ""  # name and version of the SDK, for the operator
-    inbox: Nat = 0
-    large: Nat = 0
+    inbox: Nat = 0  # sync token
+    large: Nat = 0  # digest
     rows: Nat = 100  # at most this many inbox rows in the welcome
-    lang: Short = ""
+    lang: Short = ""  # BCP 47, for texts to people
 
 
 class Call(Frame, tag="call"):
@@ -61,9 +61,9 @@ class Call(Frame, tag="call"):
     for calls that find their log themselves (creation).
     """
 
-    ref: Ref
-    name: Name
-    op: OpId
+    ref: Ref  # from 1, finds the answer
+    name: Name  # of the log's kind
+    op: OpId  # unique for its sender in the log
     log: LogId = LogId("")
     args: msgspec.Raw = EMPTY
 
@@ -77,7 +77,7 @@ class Read(Frame, tag="read"):
     after: At | None = None
     before: At | None = None
     around: At | None = None
-    limit: Amount = 50
+    limit: Amount = 50  # entries
 
 
 class Sync(Frame, tag="sync"):
@@ -85,10 +85,10 @@ class Sync(Frame, tag="sync"):
     the `upto` of the first. Answered by `inbox` or `fail`."""
 
     ref: Ref
-    after: Nat
-    upto: Nat = 0
-    limit: Amount = 100
-    large: Nat = 0
+    after: Nat  # useq
+    upto: Nat = 0  # of the first page
+    limit: Amount = 100  # rows
+    large: Nat = 0  # digest
 
 
 class Query(Frame, tag="query"):
@@ -125,8 +125,8 @@ class Cursor(Frame, tag="cursor"):
     delivered: At = Seq(0)
     read: At = Seq(0)
     mark: Mark = -1  # version of the "mark unread" flag that was seen; clears it
-    ref: Nat = 0
-    user: UserId = UserId("")
+    ref: Nat = 0  # 0 = wants no answer
+    user: UserId = UserId("")  # from the server only
 
 
 class Signal(Frame, tag="signal"):
@@ -135,15 +135,15 @@ class Signal(Frame, tag="signal"):
     log: LogId
     name: Name
     body: msgspec.Raw = EMPTY
-    user: UserId = UserId("")
-    device: DeviceId = DeviceId("")
+    user: UserId = UserId("")  # from the server only
+    device: DeviceId = DeviceId("")  # likewise
 
 
 class Ping(Frame, tag="ping"):
     """I am alive. `inbox` is my sync token: the answer's digest is counted from there."""
 
-    inbox: Nat = 0
-    away: bool = False
+    inbox: Nat = 0  # sync token
+    away: bool = False  # nobody is there
 
 
 class Bye(Frame, tag="bye"):
@@ -174,25 +174,25 @@ class InboxPage(msgspec.Struct, omit_defaults=True, gc=False):
     digest differed from the one the client sent."""
 
     rows: list[InboxRow]
-    upto: int
-    more: bool = False
+    upto: int  # the token, at the end of a sync
+    more: bool = False  # see above
     large: list[tuple[LogId, Seq]] = []
 
 
 class Welcome(Frame, tag="welcome"):
     """The session is open."""
 
-    session: str
+    session: str  # for the operator's log
     user: UserId
     tenant: str
-    device: DeviceId
-    now: int
+    device: DeviceId  # as the token allows it
+    now: int  # the server's clock, ms
     heartbeat_ms: int
     limits: Limits
-    inbox: InboxPage
-    server: str = ""
-    name: str = ""
-    admin: bool = False
+    inbox: InboxPage  # first page of the sync from hello's token
+    server: str = ""  # name and version
+    name: str = ""  # the user's
+    admin: bool = False  # of the tenant
 
 
 class Ack(Frame, tag="ack"):
@@ -201,11 +201,11 @@ class Ack(Frame, tag="ack"):
 
     ref: int
     stage: str = "stored"
-    log: LogId = LogId("")
+    log: LogId = LogId("")  # also where the call had none
     seq: Seq = Seq(0)
     first: Seq = Seq(0)
-    at: int = 0
-    cls: str = "durable"
+    at: int = 0  # ms, of the first time
+    cls: str = "durable"  # delivery class
     repeat: bool = False
 
 
@@ -214,9 +214,9 @@ class Fail(Frame, tag="fail"):
 
     ref: int  # 0 where the frame had none or could not be read
     code: int
-    text: str
-    retry: bool = False
-    retry_after_ms: int = 0
+    text: str  # for people
+    retry: bool = False  # may be asked again, a call with the same op
+    retry_after_ms: int = 0  # 0 = not known
 
 
 class Deliver(Frame, tag="deliver"):
@@ -245,10 +245,10 @@ class Page(Frame, tag="page"):
     log: LogId
     entries: list[Entry]
     amends: list[Entry]
-    floor: Seq
-    head: Seq
+    floor: Seq  # first seq that the caller may read
+    head: Seq  # last one
     epoch: int
-    more: bool
+    more: bool  # the range went on
 
 
 class Result(Frame, tag="result"):
@@ -269,7 +269,7 @@ class Gap(Frame, tag="gap"):
     """`n` entries of a live log were not sent and will not be, for `reason`."""
 
     log: LogId
-    n: int
+    n: int  # entries
     reason: str
 
 
@@ -277,7 +277,7 @@ class Reset(Frame, tag="reset"):
     """What you hold of this log is not comparable or no longer kept: drop it, start at `floor`."""
 
     log: LogId
-    floor: Seq
+    floor: Seq  # first seq that is kept
     epoch: int
 
 
@@ -285,8 +285,8 @@ class Pong(Frame, tag="pong"):
     """Answer to `ping`. `digest` is that of the heads of the logs that changed since the token
     `inbox` (the ping's), and of all large logs: when it differs from yours, sync."""
 
-    now: int
-    inbox: int
+    now: int  # the server's clock, ms
+    inbox: int  # the ping's token
     digest: int
 
 
@@ -295,7 +295,7 @@ class Goodbye(Frame, tag="goodbye"):
 
     code: int
     text: str
-    reconnect_after_ms: int
+    reconnect_after_ms: int  # negative = not by yourself
 
 
 ServerFrame = (
