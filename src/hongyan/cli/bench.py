@@ -35,11 +35,10 @@ def _measure(
     data: Path | None = None,
     settings: tuple[str, ...] = (),
 ) -> Any:
-    cores = sorted(os.sched_getaffinity(0))
-    server_core, load_core = (cores[0], cores[-1]) if len(cores) > 1 else (None, None)
+    server_core, load_core = _cores()
     with on_core(load_core), ServerProcess(data, core=server_core, settings=settings) as server:
         result: Any = uvloop.run(make(server))
-    document = {"cores": len(cores), **msgspec.to_builtins(result)}
+    document = {"cores": os.cpu_count(), "server_core": server_core, **msgspec.to_builtins(result)}
     text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -50,6 +49,19 @@ def _measure(
         for name, value in document.items():
             click.echo(f"{name:>22}  {value}")
     return result
+
+
+def _cores() -> tuple[int | None, int | None]:
+    """The server's core and the generator's; None = do not pin (there is only one).
+
+    A caller that has pinned the generator already says in HONGYAN_BENCH_SERVER_CPU where the
+    server goes.
+    """
+    given = os.environ.get("HONGYAN_BENCH_SERVER_CPU", "")
+    if given:
+        return int(given), None
+    cores = sorted(os.sched_getaffinity(0))
+    return (cores[0], cores[-1]) if len(cores) > 1 else (None, None)
 
 
 def _shared(command: Callable[..., None]) -> Callable[..., None]:
