@@ -3,17 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from scripted_server import Mismatch, ScriptedServer
 
-from hongyan.client import Client, events
+from hongyan.client import Client, Closed, LogCut, events
 from hongyan.model.errors import Refusal
+from hongyan.model.log import Entry
 
 CHECK_S = 5.0
+
+
+class Reader:
+    """Somebody who reads a log to the end, or to an error."""
+
+    def __init__(self) -> None:
+        self.seqs: list[int] = []
+        self.error: Exception | None = None
+        self.task: asyncio.Task[None]
+
+    async def run(self, stream: AsyncIterator[Entry]) -> None:
+        try:
+            async for entry in stream:
+                self.seqs.append(entry.seq)
+        except (LogCut, Refusal, Closed) as exc:
+            self.error = exc
+
+    def shown(self, value: dict[str, Any]) -> dict[str, Any]:
+        """What is asked for in `value`."""
+        shown: dict[str, Any] = {"as": value["as"], "seqs": self.seqs}
+        if "cut" in value and isinstance(self.error, LogCut):
+            shown["cut"] = [self.error.cut.low, self.error.cut.high]
+        if "code" in value:
+            shown["code"] = getattr(self.error, "code", None)
+        return shown
 
 
 class Driver:
@@ -25,6 +51,7 @@ class Driver:
         self.results: dict[str, asyncio.Task[Any]] = {}
         self.seen: dict[str, list[int]] = {}
         self.happened: list[events.Event] = []
+        self.readers: dict[str, Reader] = {}
         self.client: Client
         self._watch: asyncio.Task[None] | None = None
 
@@ -47,6 +74,7 @@ class Driver:
 
     async def stop(self) -> None:
         await self.client.close()
+        await asyncio.gather(*(reader.task for reader in self.readers.values()))
         for task in self.results.values():
             task.cancel()
         await asyncio.gather(*self.results.values(), return_exceptions=True)
@@ -76,6 +104,10 @@ class Driver:
                 self.results["open " + value] = asyncio.create_task(self.client.open(value))
             case "mark_read":
                 await self.client.mark_read(value["log"], value["seq"])
+            case "reader":
+                self.readers[value["as"]] = reader = Reader()
+                stream = self.client.entries(value["log"], after=value["after"])
+                reader.task = asyncio.create_task(reader.run(stream))
             case "signal":
                 assert self.client.signal(value["log"], value["name"], value.get("body"))
             case "wake":
@@ -121,7 +153,11 @@ class Driver:
             case "pending":
                 return equal(lambda: len(self.client.outbox), value)
             case "stopped":
-                return equal(lambda: getattr(self.client.stopped, "code", None), value)
+                return equal(lambda: self._stopped(value), value)
+            case "reader":
+                return equal(lambda: self.readers[value["as"]].shown(value), value)
+            case "told":
+                return equal(self._told, value)
             case "skipped":
                 return equal(self._skipped, value)
             case _:
@@ -135,6 +171,20 @@ class Driver:
     def _row(self, log: str, fields: dict[str, Any]) -> dict[str, Any]:
         row = {str(k): r for k, r in self.client.rows.items()}.get(log)
         return {k: getattr(row, k, None) for k in fields}
+
+    def _stopped(self, wanted: int | str) -> int | str | None:
+        error = self.client.stopped
+        by_name = isinstance(wanted, str)
+        return type(error).__name__ if by_name else getattr(error, "code", None)
+
+    def _told(self) -> list[list[Any]]:
+        told: list[list[Any]] = []
+        for event in self.happened:
+            if isinstance(event, events.Refused):
+                told.append(["refused", event.error.code])
+            elif isinstance(event, events.Acked):
+                told.append(["acked", event.ack.seq])
+        return told
 
     def _skipped(self) -> list[list[Any]]:
         cuts = [e.cut for e in self.happened if isinstance(e, events.Skipped)]

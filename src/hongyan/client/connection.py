@@ -226,7 +226,7 @@ class Client:
             Closed, or why the client stopped.
         """
         self._check()
-        return await self._core.follower.open(LogId(log), self.rows.get(LogId(log)))
+        return await self._core.follower.open(LogId(log))
 
     def replica(self, log: str) -> Replica | None:
         """The replica of an opened log."""
@@ -248,8 +248,7 @@ class Client:
             Closed, or why the client stopped.
         """
         self._check()
-        key = LogId(log)
-        return self._core.follower.entries(key, _seq(after), self.rows.get(key))
+        return self._core.follower.entries(LogId(log), _seq(after))
 
     def events(self) -> EventStream:
         """What happens from now on. Each stream gets everything; a slow one gets `Missed`."""

@@ -27,7 +27,7 @@ from hongyan.client.outbox import Outbox
 from hongyan.client.sender import Sender
 from hongyan.client.shell import Shell
 from hongyan.model.ids import DeviceId, LogId, Seq, UserId
-from hongyan.model.log import Entry
+from hongyan.model.log import Entry, InboxRow
 from hongyan.wire.frames import (
     Ack,
     Behind,
@@ -64,7 +64,7 @@ class Core:
         self.streams: weakref.WeakSet[ev.EventStream] = weakref.WeakSet()
         self.shell = Shell(self, url, get_token, subprotocol=subprotocol, ssl=ssl)
         shell = self.shell
-        self.follower = Follower(self, self._applied, shell.clock, shell.random, keep)
+        self.follower = Follower(self, self._applied, self._row, shell.clock, shell.random, keep)
         self.sender = Sender(shell, outbox, self.emit, self._stored, ledger)
         self.inbox = Inbox(shell, self, self.follower, ledger)
         self._ledger = ledger
@@ -242,3 +242,6 @@ class Core:
         if self._ledger is not None:
             self._ledger.got(log, entries)
         self.inbox.entries(log, entries, opened=True)
+
+    def _row(self, log: LogId) -> InboxRow | None:
+        return self.inbox.rows.get(log)

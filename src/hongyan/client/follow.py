@@ -96,12 +96,14 @@ class Follower:
         self,
         server: Server,
         applied: Callable[[LogId, list[Entry]], None],
+        row: Callable[[LogId], InboxRow | None],
         clock: Callable[[], float],
         random_: random.Random,
         keep: int,
     ) -> None:
-        """`clock` in monotonic seconds; `keep` entries per log stay in memory."""
+        """`row` gives what the list shows of a log; `keep` entries per log stay in memory."""
         self._server, self._applied, self._clock = server, applied, clock
+        self._row = row
         self._random, self._keep = random_, keep
         self.file: DataFile | None = None
         self.opened: dict[LogId, Opened] = {}
@@ -109,16 +111,16 @@ class Follower:
 
     # --- for the application --------------------------------------------------------------------
 
-    async def open(self, log: LogId, row: InboxRow | None) -> Replica:
+    async def open(self, log: LogId) -> Replica:
         """The replica of `log`, with its newest entries. See Client.open."""
         held = self.opened.get(log)
         if held is None or held.error is not None:
             replica = Replica(log, keep=self._keep)
-            cached = [] if self.file is None or row is None else await self.file.entries(log)
+            cached = [] if self.file is None else await self.file.entries(log)
             if (other := self.opened.get(log)) is not held and other is not None:
-                return await self.open(log, row)  # somebody was faster
+                return await self.open(log)  # somebody was faster
             held = self.opened[log] = Opened(replica)
-            if row is not None:
+            if (row := self._row(log)) is not None:  # as it is now, after the wait for the disk
                 held.replica.seed([e for e in cached if e.seq >= visible_floor(row)])
                 held.loaded = replica.last > 0
                 replica.reset(visible_floor(row), row.epoch, self._clock())
@@ -135,11 +137,9 @@ class Follower:
             held.error = Refusal("the log was closed")
             held.pulse.fire()
 
-    async def entries(
-        self, log: LogId, after: Seq | None, row: InboxRow | None
-    ) -> AsyncIterator[Entry]:
+    async def entries(self, log: LogId, after: Seq | None) -> AsyncIterator[Entry]:
         """See Client.entries."""
-        replica = await self.open(log, row)
+        replica = await self.open(log)
         held = self.opened[log]
         at = replica.last if after is None else after
         epoch, begun = replica.epoch, after is None or after > 0
