@@ -31,7 +31,7 @@ html_copy_source = False
 
 # The rules stand in one file per area, so that a change of an area touches one file; readers get
 # one page. Areas come in this order, others after them by name.
-SPEC_ORDER = ("durable", "engine", "wire", "client", "chat", "access", "feed", "transport")
+SPEC_ORDER = ("durable", "engine", "wire", "receive", "chat", "access", "feed", "transport")
 SPEC_MARK = "<!-- areas -->"
 
 
