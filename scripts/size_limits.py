@@ -25,7 +25,11 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 def too_long(source: str) -> Iterator[tuple[int, str]]:
     """Yield (line, what is wrong) for one module."""
     lines = source.splitlines()
-    tree = ast.parse(source)
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as problem:
+        yield problem.lineno or 1, f"cannot be read: {problem.msg}"
+        return
     if len(lines) > MODULE_LINES and not _module_reason(tree, lines):
         yield 1, f"module has {len(lines)} lines, limit {MODULE_LINES}"
     for node in ast.walk(tree):

@@ -58,13 +58,20 @@ def read_tests(root: Path) -> dict[str, list[str]]:
     tests: dict[str, list[str]] = defaultdict(list)
     for folder in TESTS:
         for path in sorted((root / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"), str(path))):
+            for node in ast.walk(_parse(path)):
                 if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                     continue
                 if found := TEST.match(node.name):
                     for rule in found[1].split("_")[1:]:
                         tests[rule].append(f"{path.relative_to(root)}:{node.lineno}")
     return tests
+
+
+def _parse(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text("utf-8"), str(path))
+    except SyntaxError as problem:
+        sys.exit(f"{path}:{problem.lineno}: cannot be read: {problem.msg}")
 
 
 def faults(rules: list[Rule], tests: dict[str, list[str]]) -> list[str]:

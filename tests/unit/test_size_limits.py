@@ -48,3 +48,7 @@ def test_a_long_module_gives_its_reason_at_the_top() -> None:
 def test_a_functions_reason_is_not_the_modules() -> None:
     source = "# size: one function\ndef f(): ...\n" + "x = 1\n" * MODULE_LINES
     assert len(faults(source)) == 1
+
+
+def test_a_module_that_cannot_be_read_is_a_fault() -> None:
+    assert faults("x = 1\ndef f(:\n") == [(2, "cannot be read: invalid syntax")]
