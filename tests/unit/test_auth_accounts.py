@@ -9,6 +9,7 @@ import pytest
 from auth_rig import ALICE, MAIN, PASSWORD, Access
 from msgspec.structs import replace
 
+from hongyan.adapters.memory.directory import MemoryDirectory
 from hongyan.engine.accounts import CODE_TTL_S
 from hongyan.engine.auth import Identity
 from hongyan.engine.passwords import MAX_WAITING, WORKERS, Passwords
@@ -469,8 +470,24 @@ async def test_A5_who_may_disable(access: Access) -> None:
         await access.accounts.set_disabled(other, "alice", True)
 
 
-async def test_A5_changes_at_once_do_not_undo_each_other(access: Access) -> None:
-    """The port replaces whole accounts; a renewed hash must not enable a disabled account."""
+class SlowDirectory(MemoryDirectory):
+    """Others get their turn before and after every read and write, as with a real store."""
+
+    async def user(self, tenant: TenantId, user: UserId) -> User | None:
+        await asyncio.sleep(0)
+        account = await super().user(tenant, user)
+        await asyncio.sleep(0)
+        return account
+
+    async def put_user(self, user: User, *, create: bool = False) -> None:
+        await asyncio.sleep(0)
+        await super().put_user(user, create=create)
+        await asyncio.sleep(0)
+
+
+async def test_A5_changes_at_once_do_not_undo_each_other() -> None:
+    """The port replaces whole accounts; a new hash must not enable a disabled account."""
+    access = Access(directory=SlowDirectory())
     await access.user()
     admin = await access.admin()
     await asyncio.gather(
@@ -485,3 +502,22 @@ async def test_A5_changes_at_once_do_not_undo_each_other(access: Access) -> None
         for word in ("another horse", "third horse!")
     ]
     assert sorted(verified) == [False, True]
+    access.auth.close()
+
+
+async def test_A5_disabling_does_not_bring_an_old_password_back() -> None:
+    access = Access(directory=SlowDirectory())
+    await access.user()
+    admin = await access.admin()
+    for _ in range(5):
+        await access.directory.put_user(replace(await stored(access), disabled=False))
+        await asyncio.gather(
+            *(access.accounts.set_disabled(admin, "alice", True) for _ in range(20)),
+            access.accounts.reset_password(admin, "alice", "another horse"),
+            *(access.accounts.set_disabled(admin, "alice", True) for _ in range(20)),
+        )
+        account = await stored(access)
+        assert account.disabled
+        assert await access.passwords.verify(account.password, "another horse")
+        await access.accounts.reset_password(admin, "alice", PASSWORD)
+    access.auth.close()
