@@ -22,8 +22,7 @@ from hongyan.slices.chat import commands as c
 from hongyan.slices.chat.content import TextContent
 from hongyan.slices.chat.kinds import GROUP_KIND
 from hongyan.slices.chat.state import Group, view_group
-from hongyan.slices.chat.test_rules_join import group, say
-from hongyan.slices.chat.testkit import World
+from hongyan.slices.chat.testkit import World, group, say
 
 OK, TOO_LOW, NO_MEMBER, NO_USER = "ok", RoleTooLow, NotAMember, NoSuchUser
 

@@ -12,25 +12,16 @@ from hongyan.slices.chat import bodies as b
 from hongyan.slices.chat import commands as c
 from hongyan.slices.chat.content import TextContent
 from hongyan.slices.chat.kinds import DIRECT_KIND, GROUP_KIND
-from hongyan.slices.chat.test_rules_join import group, say
-from hongyan.slices.chat.testkit import World
+from hongyan.slices.chat.testkit import group, pair, say
 
 ONE = Seq(1)
-
-
-def pair(messages: int = 1, **settings: int) -> World:
-    world = World(DIRECT_KIND, settings=settings)
-    world.call("alice", c.OpenDirect("bob"))
-    for i in range(messages):
-        world.call("alice", say(f"message {i}"))
-    return world
 
 
 # --- react ------------------------------------------------------------------------------------
 
 
 def test_C38_a_reaction_is_on_or_off_per_user_and_emoji() -> None:
-    world = pair()
+    world = pair(1)
     (entry,) = world.call("bob", c.React(ONE, "👍"))
     assert (entry.type, entry.target, entry.slot) == ("reaction", 1, "react:bob:👍")
     assert world.body(entry.seq, b.Reaction) == b.Reaction("👍", on=True)
@@ -46,11 +37,11 @@ def test_C38_a_reaction_is_on_or_off_per_user_and_emoji() -> None:
 @pytest.mark.parametrize("emoji", ["", " ", "a b", "a:b", "x" * 33, "x\n"])
 def test_C38_an_emoji_is_short_and_without_spaces(emoji: str) -> None:
     with pytest.raises(BadArgs):
-        pair().call("bob", c.React(ONE, emoji))
+        pair(1).call("bob", c.React(ONE, emoji))
 
 
 def test_C38_only_messages_take_reactions() -> None:
-    world = pair()
+    world = pair(1)
     world.call("bob", c.React(ONE, "+1"))
     for seq in (2, 9):
         with pytest.raises(NoSuchEntry):
@@ -58,7 +49,7 @@ def test_C38_only_messages_take_reactions() -> None:
 
 
 def test_C39_reactions_of_a_message_are_bounded() -> None:
-    world = pair(reactions=3, reactions_per_user=2)
+    world = pair(1, reactions=3, reactions_per_user=2)
     world.call("bob", c.React(ONE, "a"))
     world.call("bob", c.React(ONE, "b"))
     with pytest.raises(Full):
@@ -150,7 +141,7 @@ def test_C42_clear_deletes_what_is_there_and_not_what_comes() -> None:
 
 
 def test_C43_settings_are_merged_and_null_takes_one_away() -> None:
-    world = pair()
+    world = pair(1)
     change = c.Settings(mute=True, pinned=True, archived=False, draft="I think", remark="Bobby")
     assert world.call("alice", change) == []
     world.call("alice", c.Settings(draft=None, pinned=False))
@@ -173,7 +164,7 @@ def test_C43_a_nickname_is_told_to_all() -> None:
 
 
 def test_C44_the_unread_mark_is_a_flag_of_its_own() -> None:
-    world = pair()
+    world = pair(1)
     assert world.call("bob", c.MarkUnread()) == []
     assert world.places["bob"].marked
     world.call("bob", c.MarkUnread(on=False))

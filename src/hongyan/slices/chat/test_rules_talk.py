@@ -1,8 +1,6 @@
-"""Send, forward, edit, recall, search."""
+"""Send, edit, recall."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 import pytest
@@ -18,25 +16,15 @@ from hongyan.model.errors import (
 )
 from hongyan.model.ids import LogId, Seq, UserId
 from hongyan.model.kind import NOTHING
-from hongyan.model.log import MAX_BODY_BYTES, Entry
 from hongyan.slices.chat import bodies as b
 from hongyan.slices.chat import commands as c
 from hongyan.slices.chat import content as k
 from hongyan.slices.chat.kinds import DIRECT_KIND, GROUP_KIND
-from hongyan.slices.chat.rules_talk import MAX_DEPTH, send_needs
-from hongyan.slices.chat.test_rules_join import group, say
-from hongyan.slices.chat.testkit import World
+from hongyan.slices.chat.rules_talk import send_needs
+from hongyan.slices.chat.testkit import World, group, pair, say
 from hongyan.slices.own.state import Self
 
-DIGEST = "0f" * 32
-BLOB = k.Blob(DIGEST, 1234, "image/png", "cat.png")
 ELSEWHERE = LogId("main/g/elsewhere")
-
-
-def pair() -> World:
-    world = World(DIRECT_KIND)
-    world.call("alice", c.OpenDirect("bob"))
-    return world
 
 
 def reply(seq: int, quote: str = "") -> c.Send:
@@ -58,86 +46,6 @@ def test_C24_a_message_is_the_only_entry_that_counts_as_unread() -> None:
     world.call("bob", c.Settings(nickname="B"))
     world.call("alice", c.Mute("bob", 5))
     assert [e.type for e in world.entries if e.count] == ["message"]
-
-
-CONTENTS: list[Any] = [
-    k.TextContent("words"),
-    k.ImageContent(BLOB, 640, 480, DIGEST, "a cat"),
-    k.FileContent(BLOB, "report"),
-    k.VoiceContent(BLOB, 1500, "so he said"),
-    k.VideoContent(BLOB, 90_000, 640, 480, DIGEST, "a film"),
-    k.LocationContent(31.23, 121.47, "Shanghai", "The Bund"),
-    k.CardContent("contact", "Carol", "carol", "my friend", "https://example.org", DIGEST),
-    k.CustomContent("poll", msgspec.Raw(b'{"q":[1,2]}'), "A poll"),
-]
-
-
-@pytest.mark.parametrize("content", CONTENTS, ids=lambda x: type(x).__name__)
-def test_C25_each_content_arrives_as_it_was_sent(content: Any) -> None:
-    world = pair()
-    (entry,) = world.call("alice", c.Send(content))
-    assert world.body(entry.seq, b.Message).content == content
-
-
-BAD_CONTENTS: list[Any] = [
-    k.TextContent(""),
-    k.TextContent(" \n\t"),
-    k.TextContent("x" * (k.MAX_TEXT + 1)),
-    k.ImageContent(k.Blob("0F" * 32, 1, "image/png")),
-    k.ImageContent(k.Blob(DIGEST + "\n", 1, "image/png")),
-    k.ImageContent(k.Blob(DIGEST, -1, "image/png")),
-    k.ImageContent(k.Blob(DIGEST, 1, "not a type")),
-    k.ImageContent(BLOB, -1),
-    k.VoiceContent(BLOB, 86_400_001),
-    k.LocationContent(91.0, 0.0),
-    k.LocationContent(0.0, -181.0),
-    k.CardContent("", "x"),
-    k.CardContent("contact", ""),
-    k.CustomContent("a b", msgspec.Raw(b"1")),
-    k.CustomContent("big", msgspec.Raw(b'"' + b"x" * MAX_BODY_BYTES + b'"')),
-]
-
-
-@pytest.mark.parametrize("content", BAD_CONTENTS, ids=lambda x: repr(x)[:60])
-def test_C25_a_content_outside_its_limits_is_refused(content: Any) -> None:
-    with pytest.raises(BadArgs):
-        pair().call("alice", c.Send(content))
-
-
-def test_C25_a_custom_content_may_fill_an_entry() -> None:
-    world = pair()
-    frame = len(msgspec.json.encode(b.Message(k.CustomContent("x", msgspec.Raw(b'""')))))
-    most = MAX_BODY_BYTES - frame
-    world.call("alice", c.Send(k.CustomContent("x", msgspec.Raw(b'"%b"' % (b"x" * most)))))
-    assert len(bytes(world.entries[-1].body)) == MAX_BODY_BYTES
-    with pytest.raises(BadArgs):
-        world.call(
-            "alice", c.Send(k.CustomContent("x", msgspec.Raw(b'"%b"' % (b"x" * (most + 1)))))
-        )
-
-
-def test_C25_the_largest_text_message_fits_into_an_entry() -> None:
-    """The types bound it, so that the rule need not measure each message."""
-    worst = "\x01"  # six bytes of JSON
-    user = UserId("u" * 64)
-    body = b.Message(
-        content=k.TextContent(worst * k.MAX_TEXT),
-        reply=b.Reply(Seq(2**53), user, worst * 500),
-        mentions=(user,) * c.MAX_MENTIONS,
-        mention_all=True,
-        forward=b.Origin(user, 2**53),
-        silent=True,
-        edited_at=2**53,
-    )
-    assert len(msgspec.json.encode(body)) <= MAX_BODY_BYTES
-
-
-def test_C33_nobody_sends_a_bundle_of_words_of_others() -> None:
-    forged = k.MergedContent((k.MergedItem(UserId("bob"), 1, k.TextContent("I owe you")),))
-    world = pair()
-    for command in (c.Send(forged), c.Edit(Seq(1), forged)):  # type: ignore[arg-type]
-        with pytest.raises(BadArgs):
-            world.call("alice", command)
 
 
 def test_C26_a_reply_names_whom_it_answers() -> None:
@@ -258,100 +166,6 @@ def test_C24_most_messages_need_nothing_to_be_loaded(log: str) -> None:
     assert needs is NOTHING
 
 
-# --- forward ----------------------------------------------------------------------------------
-
-
-def stock(world: World, *contents: Any, log: LogId = ELSEWHERE) -> tuple[c.Source, ...]:
-    """Messages of carol elsewhere, which the caller can read."""
-    sources = []
-    for i, content in enumerate(contents, start=1):
-        body = b.Message(content, mentions=(UserId("eve"),), edited_at=5)
-        world.sources[log, Seq(i)] = Entry(
-            seq=Seq(i), type="message", sender=UserId("carol"), at=1000 + i, ord=i,
-            body=msgspec.Raw(msgspec.json.encode(body)),
-        )  # fmt: skip
-        sources.append(c.Source(log, Seq(i)))
-    return tuple(sources)
-
-
-def test_C31_what_is_forwarded_keeps_who_said_it_and_when() -> None:
-    world = pair()
-    sources = stock(world, k.TextContent("one"), k.ImageContent(BLOB))
-    entries = world.call("alice", c.Forward(sources, silent=True))
-    assert [(e.type, e.count, e.sender) for e in entries] == [("message", True, "alice")] * 2
-    assert [world.body(e.seq, b.Message) for e in entries] == [
-        b.Message(k.TextContent("one"), forward=b.Origin(UserId("carol"), 1001), silent=True),
-        b.Message(k.ImageContent(BLOB), forward=b.Origin(UserId("carol"), 1002), silent=True),
-    ]
-    assert world.mentions == []  # nobody is called again
-    assert b"elsewhere" not in bytes(entries[0].body)
-
-    # forwarded on, it is still carol's
-    world.sources[ELSEWHERE, Seq(9)] = entries[0]
-    (on,) = world.call("bob", c.Forward((c.Source(ELSEWHERE, Seq(9)),)))
-    assert world.body(on.seq, b.Message).forward == b.Origin(UserId("carol"), 1001)
-
-
-def test_C31_only_messages_one_can_read_are_forwarded() -> None:
-    world = pair()
-    sources = stock(world, k.TextContent("one"))
-    with pytest.raises(NoSuchEntry):
-        world.call("alice", c.Forward((*sources, c.Source(ELSEWHERE, Seq(2)))))
-    note = msgspec.structs.replace(world.sources[ELSEWHERE, Seq(1)], type="joined")
-    world.sources[ELSEWHERE, Seq(2)] = note
-    with pytest.raises(NoSuchEntry):
-        world.call("alice", c.Forward((c.Source(ELSEWHERE, Seq(2)),)))
-    foreign = stock(world, k.TextContent("secret"), log=LogId("other/g/x"))
-    with pytest.raises(NoSuchEntry):
-        world.call("alice", c.Forward(foreign))
-    with pytest.raises(BadArgs):
-        world.call("alice", c.Forward((c.Source("no log", Seq(1)),)))
-    assert world.entries == []
-
-
-def test_C32_a_bundle_is_one_message() -> None:
-    world = pair()
-    sources = stock(world, k.TextContent("one"), k.TextContent("two"))
-    (entry,) = world.call("alice", c.Forward(sources, merged=True, title="Carol said"))
-    assert world.body(entry.seq, b.Message).content == k.MergedContent(
-        items=(
-            k.MergedItem(UserId("carol"), 1001, k.TextContent("one")),
-            k.MergedItem(UserId("carol"), 1002, k.TextContent("two")),
-        ),
-        title="Carol said",
-    )
-
-
-def test_C32_bundles_are_nested_to_a_bounded_depth() -> None:
-    world = pair()
-    sources = stock(world, k.TextContent("one"))
-    for depth in range(1, MAX_DEPTH + 1):
-        (entry,) = world.call("alice", c.Forward(sources, merged=True))
-        assert world.body(entry.seq, b.Message).content.depth == depth
-        world.sources[ELSEWHERE, Seq(1)] = entry
-    with pytest.raises(BadArgs):
-        world.call("alice", c.Forward(sources, merged=True))
-    assert world.call("alice", c.Forward(sources))  # as it is, it may travel on
-
-
-def test_C32_a_forward_is_bounded_in_number_and_size() -> None:
-    world = pair()
-    many = stock(world, *[k.TextContent("x")] * 101)
-    with pytest.raises(BadArgs):
-        world.call("alice", c.Forward(many, merged=True))
-    assert len(world.call("alice", c.Forward(many[:100], merged=True))) == 1
-    with pytest.raises(BadArgs):
-        world.call("alice", c.Forward(many[:65]))
-    assert len(world.call("alice", c.Forward(many[:64]))) == 64
-    large = stock(world, *[k.TextContent("x" * 8_000)] * 40)
-    for command in (c.Forward(large), c.Forward(large, merged=True)):
-        with pytest.raises(BadArgs):
-            world.call("alice", command)
-    full = stock(world, k.CustomContent("x", msgspec.Raw(b'"%b"' % (b"x" * 65_450))))
-    with pytest.raises(BadArgs):
-        world.call("alice", c.Forward(full))
-
-
 # --- edit -------------------------------------------------------------------------------------
 
 
@@ -411,15 +225,6 @@ def test_C35_an_edit_that_changes_nothing_writes_nothing() -> None:
     assert world.call("alice", c.Edit(Seq(2), custom)) == []
     assert world.call("alice", c.Edit(Seq(2), custom, mentions=("bob",))) == []
     assert world.call("alice", c.Edit(Seq(2), custom, mentions=()))
-
-
-@pytest.mark.parametrize("merged", [True, False])
-def test_C35_what_was_forwarded_is_not_edited(merged: bool) -> None:
-    world = pair()
-    sources = stock(world, k.TextContent("one"))
-    (entry,) = world.call("alice", c.Forward(sources, merged=merged))
-    with pytest.raises(BadState):
-        world.call("alice", c.Edit(entry.seq, k.TextContent("x")))
 
 
 # --- recall -----------------------------------------------------------------------------------
@@ -486,38 +291,3 @@ def test_C37_a_message_that_is_not_pinned_is_recalled_without_a_new_state() -> N
     world.call("alice", say())
     world.call("alice", c.Recall(Seq(1)))
     assert world.decision.state is None
-
-
-# --- search -----------------------------------------------------------------------------------
-
-
-SEARCHED = [
-    ("words", CONTENTS[0]),
-    ("cat.png\na cat", CONTENTS[1]),
-    ("cat.png\nreport", CONTENTS[2]),
-    ("cat.png\nso he said", CONTENTS[3]),
-    ("cat.png\na film", CONTENTS[4]),
-    ("Shanghai\nThe Bund", CONTENTS[5]),
-    ("Carol\nmy friend", CONTENTS[6]),
-    ("A poll", CONTENTS[7]),
-    ("", k.VoiceContent(k.Blob(DIGEST, 1, "audio/ogg"), 5)),
-    ("T\nwords\ncat.png\nreport", k.MergedContent(
-        tuple(k.MergedItem(UserId("x"), 1, content) for content in (CONTENTS[0], CONTENTS[2])), "T"
-    )),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "content"), SEARCHED)
-def test_C47_messages_and_edits_are_found_by_their_words(text: str, content: Any) -> None:
-    body = msgspec.Raw(msgspec.json.encode(b.Message(content)))
-    for kind in (DIRECT_KIND, GROUP_KIND):
-        assert kind.search_text("message", body) == text
-        assert kind.search_text("edit", body) == text
-
-
-def test_C47_what_was_recalled_is_not_found() -> None:
-    blank = msgspec.Raw(b"{}")
-    assert GROUP_KIND.search_text("recall", msgspec.Raw(b'{"author":"x"}')) == ""
-    assert GROUP_KIND.search_text("message", blank) == ""
-    assert GROUP_KIND.search_text("edit", blank) == ""
-    assert GROUP_KIND.search_text("joined", blank) is None

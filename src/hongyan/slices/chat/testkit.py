@@ -25,6 +25,9 @@ from hongyan.model.log import (
     MemberChange,
     Role,
 )
+from hongyan.slices.chat import commands as c
+from hongyan.slices.chat.content import TextContent
+from hongyan.slices.chat.kinds import DIRECT_KIND, GROUP_KIND
 
 BLANK = msgspec.Raw(b"{}")
 PEOPLE = ("alice", "bob", "carol", "dave", "eve")
@@ -110,6 +113,8 @@ class World:
         if rule.needs is not None:
             ctx = self._load(rule.needs(command, ctx), ctx)
         self.decision = rule.decide(self.state, command, ctx)
+        again = rule.decide(self.state, command, ctx)
+        assert again == self.decision, "a rule must be pure: it may run more than once"
         return self._apply(self.decision, ctx)
 
     def context(self, user: str, *, admin: bool = False, op: str = "op") -> Context:
@@ -222,3 +227,24 @@ class World:
         if change.clear:
             place.cleared = self.head if row.role else row.until
         place.hidden.update(change.hide)
+
+
+def pair(messages: int = 0, **settings: Any) -> World:
+    """alice and bob; she has said something."""
+    world = World(DIRECT_KIND, settings=settings)
+    world.call("alice", c.OpenDirect("bob"))
+    for i in range(messages):
+        world.call("alice", say(f"message {i}"))
+    return world
+
+
+def group(*members: str, **options: Any) -> World:
+    """alice owns it; `options` are those of `chat.create`."""
+    world = World(GROUP_KIND)
+    world.call("alice", c.CreateGroup("Team", members, **options))
+    return world
+
+
+def say(text: str = "hello") -> c.Send:
+    """A message of words."""
+    return c.Send(TextContent(text))

@@ -111,3 +111,9 @@ RULES: dict[type, Rule] = {
     c.Unblock: _rule(unblock),
     c.Set: _rule(set_settings),
 }
+
+BODIES: dict[str, type] = {
+    "blocked": BlockChanged,
+    "unblocked": BlockChanged,
+    "settings": SettingsChanged,
+}
