@@ -70,6 +70,7 @@ class ServerProcess:
         self._secret = secrets.token_hex(32)
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
+        self.code = ""  # for the first administrator, as printed
 
     def __enter__(self) -> ServerProcess:
         """Start and wait until calls are taken."""
@@ -117,9 +118,11 @@ class ServerProcess:
         if self.core is not None:
             os.sched_setaffinity(self._process.pid, {self.core})
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if b"serves" not in line:
-            raise RuntimeError(f"the server did not start, status {self._process.wait()}")
+        while b"serves" not in (line := self._process.stdout.readline()):
+            if not line:
+                raise RuntimeError(f"the server did not start, status {self._process.wait()}")
+            if b"--code " in line:
+                self.code = line.decode().split("--code ")[1].strip()
         return time.perf_counter() - began
 
     def stop(self, number: int = signal.SIGTERM) -> None:

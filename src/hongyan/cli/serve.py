@@ -113,14 +113,15 @@ async def _run(config: Config) -> None:
 
 
 def _greet(config: Config, server: Server) -> None:
-    """One line that programs can wait for, and what a person needs first."""
+    """What a person needs first; the last line is the one that programs wait for."""
     scheme = "https" if config.server.tls_cert else "http"
     host = config.server.host
     host = f"[{host}]" if ":" in host else host
-    click.echo(f"hongyan serves {scheme}://{host}:{server.port} from {config.data.dir}")
+    url = f"{scheme}://{host}:{server.port}"
     if server.first_code is not None:
         click.echo(
-            "\nNo administrator yet. Become one within 30 minutes (the code works once):\n"
-            f"  hongyan user claim --code {server.first_code}\n"
+            "No administrator yet. Become one within 30 minutes (the code works once):\n\n"
+            f"  hongyan user claim --url {url} --code {server.first_code}\n"
         )
+    click.echo(f"hongyan serves {url} from {config.data.dir}")
     sys.stdout.flush()

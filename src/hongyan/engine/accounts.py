@@ -25,6 +25,7 @@ from hongyan.model.errors import (
 )
 from hongyan.model.ids import TENANT, USER, TenantId, UserId, check, user_key
 from hongyan.ports import Clock, Directory, Evicted, User
+from hongyan.telemetry import Metrics
 
 CODE_TTL_S = 1800.0  # of the first administrator's one-time code
 FIRST_PAGE = 1000  # accounts that are looked through for an administrator at start
@@ -37,9 +38,15 @@ class Accounts:
     """
 
     def __init__(
-        self, config: Config, directory: Directory, clock: Clock, passwords: Passwords
+        self,
+        config: Config,
+        directory: Directory,
+        clock: Clock,
+        passwords: Passwords,
+        metrics: Metrics | None = None,
     ) -> None:
         """Starts nothing."""
+        self._metrics = metrics or Metrics()
         self._config = config
         self._directory = directory
         self._clock = clock
@@ -71,7 +78,9 @@ class Accounts:
         stored = account.password if account is not None and account.password else ""
         right = await self._passwords.verify(stored or self._passwords.nobody, password)
         if account is None or not stored or not right:
+            self._metrics.login_failures_total += 1
             raise WrongPassword
+        self._metrics.logins_total += 1
         for table, key in keys:
             table.give_back(key)
         if account.disabled:
@@ -198,6 +207,12 @@ class Accounts:
         if not disabled:
             return []
         return await self._connected(account, Disabled.code)
+
+    async def list_users(self, by: Identity, *, after: str, limit: int) -> list[User]:
+        """Accounts of the tenant by user id, after `after`. Raises Forbidden."""
+        if not by.may("users"):
+            raise Forbidden("this needs an administrator or a key with the scope users")
+        return await self._directory.list_users(by.tenant, after=after, limit=limit)
 
     async def _theirs(self, by: Identity, user: str) -> User:
         """An account that `by` may administer."""

@@ -16,6 +16,7 @@ from hongyan.engine.tokens import OWN, Claims, Tokens
 from hongyan.model.errors import BadArgs, Disabled, Forbidden, Kicked, NoSuchUser, Unauthenticated
 from hongyan.model.ids import DEVICE, TENANT, USER, DeviceId, TenantId, UserId, check
 from hongyan.ports import ApiKey, Clock, Device, Directory, Evicted, User
+from hongyan.telemetry import Metrics
 
 __all__ = ["Authenticator", "Identity"]
 
@@ -36,15 +37,17 @@ class Authenticator:
         clock: Clock,
         tokens: Tokens,
         passwords: Passwords | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
-        """`passwords` is made from `config.accounts` where not given; `close` ends it."""
+        """`passwords` is made from `config.accounts` where not given; `close` ends it. Logins
+        are counted in `metrics`."""
         self._config = config
         self._directory = directory
         self._clock = clock
         self._tokens = tokens
         settings = config.accounts
         self._passwords = passwords or Passwords(settings.hash_memory_kib, settings.hash_rounds)
-        self.accounts = Accounts(config, directory, clock, self._passwords)
+        self.accounts = Accounts(config, directory, clock, self._passwords, metrics)
 
     def close(self) -> None:
         """End the worker threads. Idempotent."""
@@ -161,6 +164,22 @@ class Authenticator:
         )
         await self._directory.put_key(key)
         return key, text
+
+    @staticmethod
+    def must_be_admin(identity: Identity) -> None:
+        """Raises Forbidden for everybody else."""
+        if not identity.admin:
+            raise Forbidden("this needs an administrator")
+
+    async def list_keys(self, identity: Identity) -> list[ApiKey]:
+        """The tenant's API keys. Raises Forbidden."""
+        self.must_be_admin(identity)
+        return await self._directory.keys(identity.tenant)
+
+    async def drop_key(self, identity: Identity, key_id: str) -> bool:
+        """End an API key; False where there is none. Raises Forbidden."""
+        self.must_be_admin(identity)
+        return await self._directory.drop_key(identity.tenant, key_id)
 
     async def _by_key(self, text: str) -> Identity:
         if len(text) > MAX_KEY_LENGTH:

@@ -327,7 +327,7 @@ class Gateway:
     def _request(self, identity: Identity, ip: str) -> Caller:
         if self._draining:
             raise GoingAway("the server is closing", retry_after_ms=1000)
-        if identity.user.startswith("#"):
+        if not identity.user:
             raise Unauthenticated("an API key speaks for no user: name one in Hongyan-User")
         device = DeviceId(identity.device or "http")
         return Caller(identity.tenant, identity.user, device, admin=identity.admin, ip=ip)

@@ -50,6 +50,7 @@ class RegisterRequest(msgspec.Struct):
     password: str
     tenant: str = "main"
     name: str = ""
+    admin: bool = False
 
 
 class PasswordRequest(msgspec.Struct):
@@ -115,6 +116,7 @@ class AccountRoutes:
             body.user,
             body.password,
             name=body.name,
+            admin=body.admin,
             by=by,
             ip=self._requests.ip(request),
         )

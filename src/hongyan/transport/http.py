@@ -25,6 +25,7 @@ from hongyan.engine.auth import Authenticator
 from hongyan.model.errors import Forbidden
 from hongyan.ports import Hint
 from hongyan.transport.accounts import AccountRoutes
+from hongyan.transport.admin import AdminRoutes
 from hongyan.transport.calls import CallRoutes, Gateway
 from hongyan.transport.problem import plain_problem
 from hongyan.transport.requests import (
@@ -65,6 +66,7 @@ def build_http(
         routes=[
             *_Operator(requests, gateway, config.server.metrics_token, metrics).routes(),
             *AccountRoutes(requests, publish).routes(),
+            *AdminRoutes(requests, publish).routes(),
             *CallRoutes(requests, gateway).routes(),
         ],
         middleware=middleware,
