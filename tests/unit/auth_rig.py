@@ -13,12 +13,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from hongyan.adapters.memory.clock import ManualClock
 from hongyan.adapters.memory.directory import MemoryDirectory
-from hongyan.config import Accounts, Config, load
+from hongyan.config import Config, load
 from hongyan.engine.auth import Authenticator, Identity
 from hongyan.engine.passwords import Passwords
 from hongyan.engine.tokens import FixedKey, Tokens, TrustedIssuer
 from hongyan.model.ids import TenantId, UserId
 from hongyan.ports import User
+from hongyan.telemetry import Metrics
 
 OWN_SECRET = b"own secret, own secret, own secret"
 SHOP_SECRET = b"shop secret, shop secret, shop secret"
@@ -38,8 +39,6 @@ BOSS = TrustedIssuer(
 )
 BANK = TrustedIssuer(iss="bank", alg="RS256", keys=FixedKey(RSA.public_key()))
 
-QUICK = Accounts(hash_memory_kib=8192, hash_rounds=1)
-
 
 class Access:
     """An authenticator with its parts at hand."""
@@ -54,8 +53,9 @@ class Access:
         )
         self.passwords = Passwords(8192, 1)
         self.tokens = Tokens(OWN_SECRET, [SHOP, DESK, BOSS, BANK])
+        self.metrics = Metrics()
         self.auth = Authenticator(
-            self.config, self.directory, self.clock, self.tokens, self.passwords
+            self.config, self.directory, self.clock, self.tokens, self.passwords, self.metrics
         )
         self.accounts = self.auth.accounts
 

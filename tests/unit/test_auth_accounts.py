@@ -172,10 +172,11 @@ async def test_L6_a_refused_attempt_counts_for_nobody(access: Access) -> None:
 
 
 async def test_L7_hashing_is_bounded_and_leaves_the_loop_free(
-    access: Access, monkeypatch: pytest.MonkeyPatch
+    access: Access, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     gate, lock = threading.Event(), threading.Lock()
     running, most = 0, 0
+    request.addfinalizer(gate.set)  # also when the test fails: the threads must end
 
     def slow(self: Passwords, hashed: str, password: str) -> bool:
         nonlocal running, most
@@ -192,13 +193,15 @@ async def test_L7_hashing_is_bounded_and_leaves_the_loop_free(
     asked = [asyncio.create_task(access.passwords.verify("x", "y")) for _ in range(room)]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded) as why:
-        await access.passwords.verify("x", "y")
+        async with asyncio.timeout(5):
+            await access.passwords.verify("x", "y")
     assert why.value.retry_after_ms > 0
     for task in asked[: room // 2]:
         task.cancel()  # who goes away gives no place free: the thread still works
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await access.passwords.verify("x", "y")
+        async with asyncio.timeout(5):
+            await access.passwords.verify("x", "y")
     gate.set()
     async with asyncio.timeout(10):
         done = await asyncio.gather(*asked, return_exceptions=True)
@@ -208,6 +211,15 @@ async def test_L7_hashing_is_bounded_and_leaves_the_loop_free(
         while access.passwords._waiting:  # noqa: ASYNC110 (a thread counts down)
             await asyncio.sleep(0.001)
     assert await access.passwords.verify("x", "y") is True
+
+
+async def test_logins_are_counted(access: Access) -> None:
+    await access.user()
+    await access.auth.login("main", "alice", PASSWORD, ip=IP)
+    for user in ("alice", "nobody"):
+        with pytest.raises(WrongPassword):
+            await access.auth.login("main", user, "wrong horse", ip=IP)
+    assert (access.metrics.logins_total, access.metrics.login_failures_total) == (1, 2)
 
 
 # --- A9: the first administrator ------------------------------------------------------------------
