@@ -491,9 +491,9 @@ def test_S16_a_pong_for_an_older_token_is_not_compared(rig: Rig) -> None:
 
 def test_S16_the_token_moves_at_the_end_of_a_sync_only() -> None:
     rig = Rig(token=3)
+    rig.call("a")
     events = rig.open(InboxPage([row(4), row(6)], 9, more=True))
     assert events[1:] == [Rows([row(4), row(6)], [], None)]
-    rig.call("a")
     sync, call = rig.sent()  # the rest of the sync goes first
     assert sync == Sync(sync.ref, 6, 9, SYNC_ROWS)
     assert isinstance(call, Call)
@@ -512,6 +512,17 @@ def test_S16_a_sync_that_was_cut_begins_anew() -> None:
     assert rig.hello().inbox == 3
     rig.get(welcome(InboxPage([row(4)], 10)))
     assert rig.session.heads.token == 10
+
+
+def test_S16_pages_of_a_cut_sync_cover_nothing(rig: Rig) -> None:
+    """Their token was never reached, so the server still counts what they showed."""
+    rig.get(Deliver(LOG, [entry(4)]))
+    rig.session.sync()
+    [sync] = rig.sent()
+    rig.get(Inbox(InboxPage([row(6, head=4)], 9, more=True), sync.ref))
+    rig.lose()
+    rig.open(InboxPage([], 5))
+    assert rig.session.heads.digest() == heads_digest([(LOG, Seq(4))])
 
 
 def test_S16_a_refused_sync_is_tried_again_with_the_next_pong(rig: Rig) -> None:
@@ -623,6 +634,16 @@ def test_signals_do_not_pile_up(rig: Rig) -> None:
     assert sent == [True] * MAX_SIGNALS + [False] * 5
     assert len(rig.sent()) == MAX_SIGNALS
     assert rig.session.signal(LOG, "typing")
+
+
+def test_what_wanted_no_answer_is_not_sent_to_the_next_server(rig: Rig) -> None:
+    for _ in range(MAX_SIGNALS):
+        rig.session.signal(LOG, "typing")
+    rig.tick(25)
+    rig.lose()
+    rig.open()
+    assert rig.session.signal(LOG, "typing")
+    assert rig.sent() == [Signal(LOG, "typing")]
 
 
 def test_lost_twice_is_lost_once(rig: Rig) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from hongyan.model.errors import BadArgs, BadFrame, FrameTooBig, GoingAway
 from hongyan.model.ids import LogId, OpId, Seq
-from hongyan.wire.codec import CODECS, MAX_FRAMES, MAX_TEXT, Codec, canonical, fail
+from hongyan.wire.codec import CODECS, MAX_FRAMES, MAX_TEXT, Codec, canonical, clip, fail
 from hongyan.wire.frames import (
     JSON_SUBPROTOCOL,
     MSGPACK_SUBPROTOCOL,
@@ -238,6 +238,11 @@ def test_W14_a_refusal_quotes_little(codec: Codec) -> None:
         frame = only(codec, json)
         assert isinstance(frame, Fail)
         assert len(frame.text) <= MAX_TEXT
+
+
+def test_W14_whatever_the_decoder_says() -> None:
+    assert clip(ValueError("x" * MAX_TEXT)) == "x" * MAX_TEXT
+    assert clip(ValueError("x" * 1000)) == "x" * (MAX_TEXT - 1) + "…"
 
 
 def test_one_frame_is_a_message_and_several_are_an_array() -> None:

@@ -526,6 +526,18 @@ def test_S9_shared_frames_that_are_no_entries() -> None:
     assert drain(session) == [Behind(LOG, Seq(5)), Inbox(InboxPage([], 0, more=True))]
 
 
+def test_S9_what_was_told_is_not_told_again() -> None:
+    session = opened(queue_frames=1)
+    session.push(pushed(1))
+    session.say(Cursor(LOG, read=Seq(1), user=UserId("bob")))
+    assert [frame["t"] for frame in raw(session)] == ["deliver", "inbox"]
+    session.push(pushed(2))
+    session.push(pushed(3))
+    assert drain(session) == [Behind(LOG, Seq(3))]
+    session.push(pushed(4))
+    assert [frame["t"] for frame in raw(session)] == ["deliver"]
+
+
 def test_S9_encoded_once_for_many() -> None:
     session = opened(queue_frames=2)
     for _ in range(3):
@@ -559,8 +571,8 @@ def test_S10_frames_are_joined_up_to_a_size() -> None:
     for item in items:
         session.push(item)
     size = len(items[0].data)
-    assert session.take(3 * size + 4) == JSON.join([item.data for item in items[:3]])
-    assert session.pending == 2 * size
-    assert session.take(1) == items[3].data
-    assert session.take() == items[4].data
+    assert session.take(3 * size + 3) == JSON.join([item.data for item in items[:2]])
+    assert session.take(2 * size + 3) == JSON.join([item.data for item in items[2:4]])
+    assert session.pending == size
+    assert session.take(1) == items[4].data
     assert session.take() is None

@@ -338,7 +338,6 @@ class ClientSession:
         events.extend(self._requests.opened(welcome.limits))
         for cursor in self._older.values():
             self._merge(cursor)
-        self._older = {}
         for cursor in self._cursors.values():
             self._requests.say(cursor)
         self._rows(welcome.inbox, events)

@@ -119,7 +119,7 @@ def canonical(value: bytes) -> msgspec.Raw:
         _encode_msgpack(thing)  # 0.1 µs; refuses the integers that MessagePack cannot carry
         return msgspec.Raw(_encode_sorted(thing))
     except UNREADABLE as exc:
-        raise BadArgs(_clip(exc)) from None
+        raise BadArgs(clip(exc)) from None
 
 
 def _shallow(thing: Any) -> bool:
@@ -137,7 +137,8 @@ def _shallow(thing: Any) -> bool:
     return not any(isinstance(node, list | dict) for node in level)
 
 
-def _clip(exc: BaseException) -> str:
+def clip(exc: BaseException) -> str:
+    """What a decoder said, bounded: it may quote the peer."""
     text = str(exc)
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
@@ -173,13 +174,13 @@ def _explain(data: bytes | msgspec.Raw, exc: Exception) -> Fail:
     try:
         outline = _decode_outline(data)
     except UNREADABLE:  # not even an object: the message itself is broken
-        raise BadFrame(_clip(exc)) from None
+        raise BadFrame(clip(exc)) from None
     ref = outline.ref
     if type(ref) is not int or not 0 <= ref <= MAX_INT:
         ref = 0
     if isinstance(outline.t, str) and outline.t not in _CLIENT_TAGS:
         return fail(UnknownFrame(f"no client frame is called {outline.t[:40]!r}"), ref)
-    return fail(BadFrame(_clip(exc)), ref)
+    return fail(BadFrame(clip(exc)), ref)
 
 
 def _decode_client_json(data: bytes) -> list[ClientFrame | Fail]:
@@ -191,7 +192,7 @@ def _decode_client_json(data: bytes) -> list[ClientFrame | Fail]:
     try:
         pieces = _decode_raws(data)
     except UNREADABLE as exc:
-        raise BadFrame(_clip(exc)) from None
+        raise BadFrame(clip(exc)) from None
     if len(pieces) > MAX_FRAMES:
         raise FrameTooBig(f"{len(pieces)} frames in a message, at most {MAX_FRAMES}")
     try:
@@ -213,7 +214,7 @@ def _decode_server_json(data: bytes) -> list[ServerFrame]:
         pieces = _decode_raws(data) if data.lstrip()[:1] == b"[" else [data]
         return [frame for piece in pieces if (frame := _server_frame(piece)) is not None]
     except UNREADABLE as exc:
-        raise BadFrame(_clip(exc)) from None
+        raise BadFrame(clip(exc)) from None
 
 
 def _server_frame(data: bytes | msgspec.Raw) -> ServerFrame | None:
@@ -258,7 +259,7 @@ def _check_utf8(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError as exc:
-        raise BadFrame(_clip(exc)) from None
+        raise BadFrame(clip(exc)) from None
 
 
 class MsgpackCodec:
@@ -301,7 +302,7 @@ def _to_json(data: bytes) -> bytes:
     try:
         return _encode_json(_decode_msgpack(data))
     except UNREADABLE as exc:
-        raise BadFrame(_clip(exc)) from None
+        raise BadFrame(clip(exc)) from None
 
 
 CODECS: Mapping[str, Codec] = MappingProxyType(
