@@ -163,6 +163,22 @@ async def test_B5_what_is_no_digest_is_simply_absent(blobs: Blobs, digest: str) 
         await whole(blobs, digest)
 
 
+async def test_B5_more_than_a_digest_is_no_digest(blobs: Blobs) -> None:
+    digest = (await blobs.put(pieces(b"something"), "x/y", most=100)).digest
+
+    for name in (
+        digest + ".json",
+        digest + "/",
+        digest + "\n",
+        f"{digest}/../{digest}",
+        f" {digest}",
+    ):
+        assert await blobs.info(name) is None
+        assert not await blobs.drop(name)
+        with pytest.raises(NoSuchEntry):
+            await whole(blobs, name)
+
+
 async def test_B6_a_dropped_blob_is_gone_and_may_come_again(blobs: Blobs) -> None:
     digest = (await blobs.put(pieces(b"bytes"), "x/one", most=10)).digest
 

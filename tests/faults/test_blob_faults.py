@@ -273,6 +273,71 @@ async def test_B3_a_put_cancelled_while_a_thread_writes_leaves_nothing(
     await blobs.close()
 
 
+async def test_B3_a_put_cancelled_while_it_gets_its_name_is_whole_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = asyncio.get_running_loop()
+    naming, go_on = asyncio.Event(), threading.Event()
+    real = localdisk._make_directories
+
+    def slow(root: Path, folder: Path) -> None:
+        loop.call_soon_threadsafe(naming.set)
+        assert go_on.wait(10)
+        real(root, folder)
+
+    monkeypatch.setattr(localdisk, "_make_directories", slow)
+    blobs = LocalDiskBlobs(tmp_path, ManualClock())
+    put = asyncio.create_task(blobs.put(pieces(DATA), "x/y", most=len(DATA)))
+    await asyncio.wait_for(naming.wait(), 10)
+    put.cancel()
+    loop.call_later(0.01, go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await put
+
+    place = f"{DIGEST[:2]}/{DIGEST[2:4]}/{DIGEST}"
+    assert files(tmp_path) == [place, f"{place}.json"]
+    assert await whole(blobs, DIGEST) == DATA
+    await blobs.close()
+
+
+def test_B3_a_thread_that_comes_after_the_end_does_nothing(tmp_path: Path) -> None:
+    upload = localdisk._Upload(tmp_path / "upload")
+    upload.discard()
+    with pytest.raises(OSError, match="given up"):
+        upload.write(b"late")
+    (tmp_path / "blob").write_bytes(b"bytes")
+    reader = localdisk._Reader(tmp_path / "blob", 0, None)
+    reader.close()
+
+    assert reader.read() == b""
+    assert files(tmp_path) == ["blob"]
+
+
+async def test_B1_a_kernel_that_writes_little_at_a_time_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Short(FileIO):
+        def write(self, data: bytes, /) -> int:  # type: ignore[override]
+            return super().write(data[:5000])
+
+    monkeypatch.setattr(localdisk, "FileIO", Short)
+    blobs = LocalDiskBlobs(tmp_path, ManualClock())
+    info = await blobs.put(pieces(DATA), "x/y", most=len(DATA))
+
+    assert info.size == len(DATA)
+    assert await whole(blobs, DIGEST) == DATA
+    await blobs.close()
+
+
+async def test_B6_a_dropped_blob_leaves_no_file(tmp_path: Path) -> None:
+    blobs = LocalDiskBlobs(tmp_path, ManualClock())
+    await blobs.put(pieces(DATA), "x/y", most=len(DATA))
+    await blobs.drop(DIGEST)
+
+    assert files(tmp_path) == []
+    await blobs.close()
+
+
 async def test_B2_a_damaged_blob_is_healed_by_the_same_bytes(tmp_path: Path) -> None:
     blobs = LocalDiskBlobs(tmp_path, ManualClock())
     await blobs.put(pieces(DATA), "image/png", most=len(DATA))

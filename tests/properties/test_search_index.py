@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hongyan.adapters.memory.search import MemorySearch
 from hongyan.adapters.sqlite_search import SqliteSearch
-from hongyan.adapters.words import grams, needles, normal
+from hongyan.adapters.words import grams, needles, normal, query_words
 from hongyan.model.errors import BadArgs
 from hongyan.model.ids import LogId, Seq, TenantId
 from hongyan.ports import Hit, Search
@@ -136,3 +136,7 @@ def test_F1_a_text_has_all_grams_of_its_parts(text: str, start: int, size: int) 
         assert all(
             0 < len(gram) <= 3 and '"' not in gram and " " not in gram for gram in needles(part)
         )
+
+
+def test_F1_a_word_inside_another_word_of_the_query_asks_nothing_more() -> None:
+    assert query_words("voi Invoice 发 INV 发票 ") == ["invoice", "发票"]

@@ -351,28 +351,68 @@ async def test_K5_a_wake_up_call_is_enough(
     await consumer.stop()
 
 
-async def test_K5_a_wake_up_call_during_the_work_is_not_lost(
+async def test_K5_a_wake_up_call_during_a_look_is_not_lost(
+    feed: Feed, work: Work, make: Callable[..., Consumer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entry is committed just after the feed was read, and the poll is far away."""
+    real = feed.store.feed
+
+    async def late(*, after: int, limit: int) -> list[FeedItem]:
+        items = await real(after=after, limit=limit)
+        if not feed.said:
+            await feed.say("one")
+            consumer.wake()
+        return items
+
+    monkeypatch.setattr(feed.store, "feed", late)
+    consumer = make()
+    consumer.start()
+    await until(lambda: work.batches == [["one"]])
+
+    await consumer.stop()
+
+
+async def test_K3_an_idle_consumer_is_idle(
     feed: Feed, work: Work, waits: Waits, make: Callable[..., Consumer]
 ) -> None:
-    """It comes when the feed has been read, and the poll is far away."""
-    sink = StoredSink("test", feed.store, work)
+    looks = 0
+    real = feed.store.feed
 
-    class Late(StoredSink):
-        async def position(self) -> int:
-            return await sink.position()
+    async def counted(*, after: int, limit: int) -> list[FeedItem]:
+        nonlocal looks
+        looks += 1
+        return await real(after=after, limit=limit)
 
-        async def apply(self, items: Sequence[FeedItem], pos: int) -> None:
-            await sink.apply(items, pos)
-            if pos == 1:
-                await feed.say("two")
-                consumer.wake()
-
-    consumer = make(sink=Late("test", feed.store, work))
+    feed.store.feed = counted  # type: ignore[method-assign]
     await feed.say("one")
+    consumer = make()
     consumer.start()
-    await until(lambda: len(work.batches) >= 2)
+    consumer.wake()
+    await caught_up(consumer)
+    await asyncio.wait_for(waits.polling.wait(), DEADLINE)
+    before = looks
+    for _ in range(100):
+        await asyncio.sleep(0)
 
-    assert work.batches == [["one"], ["two"]]
+    assert looks == before
+    await consumer.stop()
+
+
+async def test_K3_new_entries_do_not_shorten_a_pause(
+    feed: Feed, work: Work, make: Callable[..., Consumer]
+) -> None:
+    """Else a failing sink would be tried again at every commit."""
+    work.fail = lambda texts: True
+    await feed.say("one")
+    consumer = make(wait=wait_for, pause_s=1e6, most_pause_s=1e6)
+    with errors():
+        consumer.start()
+        await until(lambda: consumer.stats()["failures"] == 1)
+        for _ in range(100):
+            consumer.wake()
+            await asyncio.sleep(0)
+
+    assert len(work.batches) == 1
     await consumer.stop()
 
 

@@ -43,43 +43,50 @@ async def test_F8_reopened_index_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 KILLED = """
-import asyncio, os, signal, sys
+import asyncio, os, signal, sqlite3, sys
 from pathlib import Path
-from hongyan.adapters.sqlite_search import SqliteSearch
+from hongyan.adapters import sqlite_search
+
+class Dying(sqlite3.Connection):
+    def execute(self, sql, *values):
+        if sql == "commit" and WHEN == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = super().execute(sql, *values)
+        if sql == "commit" and WHEN == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
 async def main():
-    search = SqliteSearch(Path(sys.argv[1]))
-    for n in range(1, 1000):
-        batch = [(10 * n + k, "main/g/x", k + 1, f"round {n} part {k}") for k in range(5)]
-        await search.index(batch, 10 * n + 4)
-        print(n, flush=True)
+    global WHEN
+    WHEN = ""
+    sqlite_search._connection = lambda path: sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, factory=Dying
+    )
+    search = sqlite_search.SqliteSearch(Path(sys.argv[1]))
+    await search.index([(n, "main/g/x", n, "first") for n in range(1, 6)], 7)
+    WHEN = sys.argv[2]
+    await search.index([(n, "main/g/x", n, "second") for n in range(11, 16)], 17)
 
 asyncio.run(main())
 """
 
 
-def kill_after(rounds: int, path: Path) -> None:
-    """Run KILLED on `path` and take its life when so many rounds are told."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True
-    )
-    with process:
-        assert process.stdout is not None
-        for line in process.stdout:  # each round edits the same five entries
-            if int(line) >= rounds:
-                break
-        os.kill(process.pid, signal.SIGKILL)
+def die(path: Path, when: str) -> int:
+    """Index a batch whole and die `before` or `after` the commit of a second one."""
+    return subprocess.run([sys.executable, "-c", KILLED, str(path), when], check=False).returncode
 
 
-async def test_F8_killed_in_the_middle_text_and_position_agree(tmp_path: Path) -> None:
-    """kill -9 while batches run: the five texts are all of the round the position names."""
-    await asyncio.to_thread(kill_after, 5, tmp_path / "search.db")
+@pytest.mark.parametrize(("when", "position", "second"), [("before", 7, 0), ("after", 17, 5)])
+async def test_F8_killed_around_the_commit_text_and_position_agree(
+    tmp_path: Path, when: str, position: int, second: int
+) -> None:
+    assert await asyncio.to_thread(die, tmp_path / "search.db", when) == -signal.SIGKILL
 
     search = SqliteSearch(tmp_path / "search.db")
-    position = await search.position()
-    assert position >= 54
-    assert await found(search, f"round {position // 10} part") == [14, 13, 12, 11, 10]
-    assert await found(search, f"round {position // 10 + 1} part") == []
+
+    assert await search.position() == position
+    assert len(await found(search, "first")) == 5
+    assert len(await found(search, "second")) == second
     await search.close()
 
 
@@ -166,6 +173,26 @@ async def test_F9_damage_met_while_running_is_mended_by_the_consumers_round(
 
     assert await search.position() == 0
     assert await found(search, "note") == []
+    await search.index(BATCH, 300)
+    assert await found(search, "第7号") == [7]
+    await search.close()
+
+
+async def test_F9_damage_inside_the_lists_of_grams_is_mended_too(tmp_path: Path) -> None:
+    """FTS5 tells it with a code of its own."""
+    path = tmp_path / "search.db"
+    search = SqliteSearch(path)
+    await search.index(BATCH, 300)
+    await search.close()
+    with sqlite3.connect(path) as db:
+        db.execute("delete from grams_data where id > 10")
+    db.close()
+
+    search = SqliteSearch(path)
+    with pytest.raises(StoreDown, match="search index"):
+        await found(search, "note")
+
+    assert await search.position() == 0
     await search.index(BATCH, 300)
     assert await found(search, "第7号") == [7]
     await search.close()
