@@ -84,9 +84,11 @@ class ScriptedServer:
         over.cancel()
 
     async def play(self, steps: list[dict[str, Any]], do: Tell, check: Tell) -> None:
-        """Play `steps`; the first connection is accepted without a step. Raises Mismatch."""
+        """Play `steps`; the first connection is accepted without a step, unless the client has
+        something to do first. Raises Mismatch."""
         if steps and "do" not in steps[0]:
-            await self._accept()
+            async with asyncio.timeout(STEP_S):
+                await self._accept()
         for number, step in enumerate(steps):
             [(verb, value)] = ((k, v) for k, v in step.items() if k != "note")
             try:
@@ -136,6 +138,7 @@ class ScriptedServer:
 
     async def _accept(self) -> None:
         self._current = await self._arrived.get()
+        self._frames.clear()
 
     async def _next(self) -> dict[str, Any]:
         while not self._frames:

@@ -63,7 +63,7 @@ class Client:
         self._name = f"{name} hongyan-python/{__version__}".strip()
         self._started = False
         subprotocol = JSON_SUBPROTOCOL if codec == "json" else MSGPACK_SUBPROTOCOL
-        self._core = Core(url, get_token, subprotocol, ssl, keep, ledger, outbox or Outbox())
+        self._core = Core(url, get_token, subprotocol, ssl, keep, ledger, outbox)
 
     # --- life -----------------------------------------------------------------------------------
 

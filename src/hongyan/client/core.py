@@ -57,7 +57,7 @@ class Core:
         ssl: ssl_module.SSLContext | None,
         keep: int,
         ledger: Ledger | None,
-        outbox: Outbox,
+        outbox: Outbox | None,
     ) -> None:
         """Nothing happens before `start`."""
         self.welcome: Welcome | None = None  # of the newest connection
@@ -65,7 +65,8 @@ class Core:
         self.shell = Shell(self, url, get_token, subprotocol=subprotocol, ssl=ssl)
         shell = self.shell
         self.follower = Follower(self, self._applied, self._row, shell.clock, shell.random, keep)
-        self.sender = Sender(shell, outbox, self.emit, self._stored, ledger)
+        box = Outbox() if outbox is None else outbox  # an empty one is false
+        self.sender = Sender(shell, box, self.emit, self._stored, ledger)
         self.inbox = Inbox(shell, self, self.follower, ledger)
         self._ledger = ledger
         self._device = DeviceId("")
@@ -97,7 +98,6 @@ class Core:
     async def close(self, *, logout: bool) -> None:
         """Leave, end every task, write what is queued. The file is let go last."""
         await self.shell.leave(logout=logout)
-        self.shell.stop(Closed("the client was closed"))
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

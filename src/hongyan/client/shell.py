@@ -178,16 +178,16 @@ class Shell:
         self._owner.ended(error)
 
     async def leave(self, *, logout: bool) -> None:
-        """Say bye and close, where there is a connection; waits at most 1 s for the last bytes
-        to go out."""
+        """Say bye, tell whoever waits, close; waits at most 1 s for the last bytes to go out."""
         link = self._link
-        if link is None:
-            return
-        if self.open:
+        if link is not None and self.open:
             self._look()
             link.write(self.session.bye(logout=logout))
-        link.close("the client was closed")
-        await asyncio.wait([link.lost], timeout=LEAVE_S)
+        why = "the client was closed"
+        self.stop(Closed(why))
+        if link is not None:
+            link.close(why)
+            await asyncio.wait([link.lost], timeout=LEAVE_S)
 
     def drop(self, why: str) -> None:
         """Close the connection without a word."""
