@@ -50,7 +50,7 @@ from hongyan.wire.frames import (
     Unsubscribe,
     Welcome,
 )
-from hongyan.wire.requests import MAX_SIGNALS
+from hongyan.wire.requests import MAX_SIGNALS, Requests
 from hongyan.wire.session import (
     Answered,
     ClientSession,
@@ -644,6 +644,16 @@ def test_what_wanted_no_answer_is_not_sent_to_the_next_server(rig: Rig) -> None:
     rig.open()
     assert rig.session.signal(LOG, "typing")
     assert rig.sent() == [Signal(LOG, "typing")]
+
+
+def test_without_a_session_there_is_nothing_to_sync_and_to_take() -> None:
+    rig = Rig()
+    rig.session.sync()
+    rig.call("a")
+    assert rig.session.take() is None
+    assert Requests(JSON).take(1000) is None  # nor may anything go before the limits are known
+    rig.open()
+    assert [type(frame) for frame in rig.sent()] == [Call]
 
 
 def test_lost_twice_is_lost_once(rig: Rig) -> None:

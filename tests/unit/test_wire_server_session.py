@@ -424,6 +424,13 @@ def test_S7_an_overflow_becomes_behind() -> None:
     assert [frame["seq"] for frame in raw(session)] == [7]
 
 
+def test_S7_a_repeat_of_the_bus_does_not_lower_the_head() -> None:
+    session = opened(queue_frames=1)
+    for seq in (1, 2, 3, 2, 1):
+        session.push(pushed(seq))
+    assert drain(session) == [Behind(LOG, Seq(3))]
+
+
 def test_S7_each_log_that_lost_entries_is_told() -> None:
     session = opened(queue_frames=4)
     for seq, log in ((1, "main/g/y"), (1, LOG), (2, "main/g/y"), (2, LOG), (3, LOG)):

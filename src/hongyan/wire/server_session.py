@@ -245,7 +245,7 @@ def _check_ids(frame: ClientFrame) -> None:
     elif isinstance(frame, Query):
         if frame.log:
             check(LOG, frame.log, "log")
-    elif not isinstance(frame, Bye) and (log := getattr(frame, "log", None)) is not None:
+    elif (log := getattr(frame, "log", None)) is not None:
         check(LOG, log, "log")
         if isinstance(frame, Read):
             if (frame.after, frame.before, frame.around).count(None) != 2:
