@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ html_copy_source = False
 # one page. Areas come in this order, others after them by name.
 SPEC_ORDER = ("durable", "engine", "wire", "receive", "chat", "access", "feed", "transport")
 SPEC_MARK = "<!-- areas -->"
+RULE = re.compile(r"- \*\*([A-Z])\d+\*\*")
 
 
 def spec_areas() -> list[Path]:
@@ -45,18 +47,34 @@ def spec_areas() -> list[Path]:
     return sorted((HERE / "spec").glob("*.md"), key=rank)
 
 
+def spec_letters(texts: list[str]) -> str:
+    """A table of the letters: how many rules, and the heading they stand under."""
+    about: dict[str, str] = {}
+    count: Counter[str] = Counter()
+    for text in texts:
+        heading = ""
+        for line in text.splitlines():
+            if line.startswith("#"):
+                heading = line.lstrip("# ")
+            elif found := RULE.match(line):
+                about.setdefault(found[1], heading)
+                count[found[1]] += 1
+    rows = [f"| {letter} | {count[letter]} | {about[letter]} |" for letter in about]
+    return "\n".join(["| letter | rules | about |", "|---|---|---|", *rows])
+
+
 def assemble_spec(app: Any, docname: str, source: list[str]) -> None:
     """Put the areas into the specification page; their links are relative to docs/spec/."""
     if docname != "spec":
         return
-    areas = []
+    texts = []
     for path in spec_areas():
         app.env.note_dependency(str(path))
         text = path.read_text("utf-8").strip()
         if text.startswith("# "):
             text = re.sub(r"^#(?=#* )", "##", text, flags=re.MULTILINE)  # one level deeper
-        areas.append(text.replace("](../", "]("))
-    source[0] = source[0].replace(SPEC_MARK, "\n\n".join(areas))
+        texts.append(text.replace("](../", "]("))
+    source[0] = source[0].replace(SPEC_MARK, "\n\n".join([spec_letters(texts), *texts]))
 
 
 def setup(app: Any) -> dict[str, Any]:
