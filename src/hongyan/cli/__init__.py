@@ -10,6 +10,17 @@ import hongyan
 
 COMMANDS = {
     "serve": ("hongyan.cli.serve", "serve", "Run the server."),
+    "send": ("hongyan.cli.talk", "send", "Say something, wait until it is stored."),
+    "tail": ("hongyan.cli.talk", "tail", "Follow a conversation."),
+    "history": ("hongyan.cli.talk", "history", "Print a page of a conversation."),
+    "user": ("hongyan.cli.people", "user", "Make and manage accounts."),
+    "key": ("hongyan.cli.people", "key", "Make and end API keys."),
+    "token": ("hongyan.cli.people", "token", "Sign a token on the server's machine."),
+    "login": ("hongyan.cli.people", "login", "Log in and keep the token."),
+    "logout": ("hongyan.cli.people", "logout", "End this device's login."),
+    "doctor": ("hongyan.cli.care", "doctor", "Check a data directory or a server."),
+    "migrate": ("hongyan.cli.care", "migrate", "Bring a data directory to this version."),
+    "completion": ("hongyan.cli.care", "completion", "Print a shell completion script."),
     "verify": ("hongyan.cli.verify", "verify", "Check clients' ledgers against a data directory."),
     "bench": ("hongyan.cli.bench", "bench", "Measure a server under load."),
 }

@@ -13,10 +13,17 @@ from pathlib import Path
 import msgspec
 
 from hongyan.adapters.sqlite import inbox
-from hongyan.adapters.sqlite.files import DATABASE, StoreCorrupt, version_of
+from hongyan.adapters.sqlite.files import StoreCorrupt, open_for_reading, version_of
 from hongyan.model.history import KeptLog, KeptMember
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId
 from hongyan.model.log import Entry
+
+
+class Account(msgspec.Struct, frozen=True):
+    """An account, without its password."""
+
+    user: UserId
+    admin: bool
 
 
 class SqliteTruth:
@@ -28,23 +35,36 @@ class SqliteTruth:
         Raises:
             StoreCorrupt, StoreTooNew: it is no directory of ours, or of a newer version.
         """
-        file = data / DATABASE
-        if not file.is_file():
-            raise StoreCorrupt(f"{data} has no {DATABASE}")
-        self._db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
-        self._db.row_factory = sqlite3.Row
         try:
-            version_of(self._db)
-        except sqlite3.DatabaseError as exc:
-            raise StoreCorrupt(f"{file}: {exc}") from None
+            self._db = open_for_reading(data)
+        except FileNotFoundError as exc:
+            raise StoreCorrupt(f"{exc}: no data directory of hongyan") from None
+        self._db.row_factory = sqlite3.Row
 
     def close(self) -> None:
         """Idempotent."""
         self._db.close()
 
+    def version(self) -> int:
+        """The schema version."""
+        return version_of(self._db)
+
+    def damage(self) -> list[str]:
+        """What SQLite itself finds wrong with the file, at most ten things; [] = sound."""
+        rows = self._db.execute("PRAGMA integrity_check(10)").fetchall()
+        return [str(row[0]) for row in rows if row[0] != "ok"]
+
     def count(self) -> int:
         """How many logs there are."""
         return int(self._db.execute("SELECT count(*) FROM logs").fetchone()[0])
+
+    def accounts(self, tenant: str) -> list[Account]:
+        """Those of a tenant that are not disabled, by user id."""
+        rows = self._db.execute(
+            "SELECT user, admin FROM users WHERE tenant = ? AND disabled = 0 ORDER BY user",
+            (tenant,),
+        )
+        return [Account(UserId(row["user"]), bool(row["admin"])) for row in rows]
 
     def logs(self) -> Iterator[KeptLog]:
         """Every log, each read in one snapshot."""
@@ -105,3 +125,16 @@ def _entry(row: sqlite3.Row) -> Entry:
         op=OpId(row["op"]),
         device=DeviceId(row["device"]),
     )
+
+
+def accounts(data: Path, tenant: str) -> list[Account]:
+    """The accounts of a tenant that are not disabled, also beside a running server.
+
+    Raises:
+        StoreCorrupt, StoreTooNew: see `SqliteTruth`.
+    """
+    truth = SqliteTruth(data)
+    try:
+        return truth.accounts(tenant)
+    finally:
+        truth.close()
