@@ -180,6 +180,8 @@ class Views:
         for log in LOGS:
             await self._log(store, log)
         feed = await store.feed(after=0, limit=1000)
+        if not useqs:  # one transaction: logs may take turns in any way
+            feed.sort(key=lambda item: (item.log, item.pos))
         self.found["feed"] = plain([(item.log, item.entry) for item in feed])
         return self.found
 

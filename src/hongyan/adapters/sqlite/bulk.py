@@ -91,6 +91,7 @@ def _write_ops(db: sqlite3.Connection, picked: Sequence[tuple[int, Commit, Head]
         first = at[head.lid] + 1
         at[head.lid] += len(c.writes)
         rows.append((head.lid, c.sender, c.op, c.hash, first, at[head.lid], c.at))
+    rows.sort()  # hot: neighbours share a page of the tree
     db.execute("SAVEPOINT ops")
     if run(db, OP, rows, "ON CONFLICT DO NOTHING") == len(rows):
         db.execute("RELEASE ops")

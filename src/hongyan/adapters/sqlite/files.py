@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from hongyan.adapters.sqlite.values import connect
 DATABASE = "hongyan.db"
 LOCK = "hongyan.lock"
 APPLICATION_ID = 0x686F6E67  # "hong": tells our files from other SQLite files
-CHECK_BELOW = 64 * 1024 * 1024  # bytes; after a crash a smaller file is checked as a whole
+CHECK_BELOW = 64 * 1024 * 1024  # bytes; a smaller file is checked as a whole at every start
+CACHE_KIB = 64 * 1024  # of the writer's connection
+CHECKPOINT_PAGES = 16_384  # 64 MiB of write-ahead log: a busy page is copied once, not each time
 
 
 class StoreFault(Exception):
@@ -69,14 +73,8 @@ def version_of(db: sqlite3.Connection) -> int:
     """
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     application = int(db.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
-    if application != APPLICATION_ID and (application or version or tables):
-        raise StoreCorrupt("the database belongs to another program")
-    newest = migrations()[-1][0]
-    if version > newest:
-        raise StoreTooNew(
-            f"the store has version {version}, this program knows {newest}: use a newer hongyan"
-        )
+    tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    _judge(version, application, tables > 0)
     return version
 
 
@@ -102,30 +100,27 @@ def migrate(db: sqlite3.Connection) -> list[int]:
 def open_for_writing(path: Path) -> sqlite3.Connection:
     """Open, check and migrate the database of a directory whose lock is held.
 
-    A file that was closed properly has no write-ahead log; where there is one, the last process
-    died. SQLite then recovers by itself. Files below CHECK_BELOW are also read as a whole, larger
-    ones only at their newest end, to keep the start short: `check.py` does it thoroughly.
+    SQLite recovers by itself from a process that died. A file below CHECK_BELOW is also read as a
+    whole, a larger one only at its newest end, to keep the start short: `check.py` is thorough.
 
     Raises:
         StoreTooNew, StoreCorrupt: nothing was changed.
     """
     file = path / DATABASE
-    died = _size(path / f"{DATABASE}-wal") > 0
-    try:
-        version = _peek(file)
+    with _naming(file):
+        _peek(file)
         db = connect(file)
         try:
+            version = version_of(db)
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             if version:
-                _check(db, died and _size(file) < CHECK_BELOW)
+                _check(db, _size(file) < CHECK_BELOW)
             migrate(db)
         except BaseException:
             db.close()
             raise
-    except sqlite3.DatabaseError as exc:
-        raise StoreCorrupt(f"{file}: {exc}") from exc
-    except StoreFault as fault:
-        raise type(fault)(f"{file}: {fault}") from None
     return db
 
 
@@ -138,29 +133,51 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     file = path / DATABASE
     if not file.exists():
         raise FileNotFoundError(file)
-    try:
+    with _naming(file):
+        _peek(file)
         db = connect(file, writable=False)
         try:
             version_of(db)
         except BaseException:
             db.close()
             raise
+    return db
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Make every fault of the file one line that starts with its name."""
+    try:
+        yield
     except sqlite3.DatabaseError as exc:
         raise StoreCorrupt(f"{file}: {exc}") from exc
     except StoreFault as fault:
         raise type(fault)(f"{file}: {fault}") from None
-    return db
 
 
-def _peek(file: Path) -> int:
-    """The version, read without changing a byte: a newer file must stay as it is."""
-    if _size(file) == 0:
-        return 0
-    db = connect(file, writable=False)
+def _peek(file: Path) -> None:
+    """Refuse by the first 100 bytes, without SQLite: opening alone could already write."""
     try:
-        return version_of(db)
-    finally:
-        db.close()
+        with file.open("rb") as opened:
+            header = opened.read(100)
+    except FileNotFoundError:
+        return
+    if not header:
+        return  # SQLite makes the file before it writes
+    if len(header) < 100 or header[:16] != b"SQLite format 3\0":
+        raise StoreCorrupt("not a database")
+    version, application = (int.from_bytes(header[at : at + 4], "big") for at in (60, 68))
+    _judge(version, application, False)
+
+
+def _judge(version: int, application: int, tables: bool) -> None:
+    if application != APPLICATION_ID and (application or version or tables):
+        raise StoreCorrupt("the database belongs to another program")
+    newest = migrations()[-1][0]
+    if version > newest:
+        raise StoreTooNew(
+            f"the store has version {version}, this program knows {newest}: use a newer hongyan"
+        )
 
 
 def _check(db: sqlite3.Connection, whole: bool) -> None:

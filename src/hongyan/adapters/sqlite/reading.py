@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from hongyan.adapters.sqlite.inbox import ENTRY_COLUMNS, entry
 from hongyan.adapters.sqlite.values import array, connect
-from hongyan.model.errors import NoSuchLog, NotAMember, StoreDown
+from hongyan.model.errors import BadArgs, NoSuchLog, NotAMember, StoreDown
 from hongyan.model.ids import LogId, Seq, UserId, tenant_of
 from hongyan.model.log import EDIT, HIDDEN, Entry, LogInfo, Member, Receipt, Role
 from hongyan.ports import FeedItem, Slice
@@ -43,12 +43,15 @@ class Readers:
 
         Raises:
             StoreDown: the file could not be read, or the store is closed.
+            BadArgs: a number of the question is beyond 64 bits.
         """
         if self._closed:
             raise StoreDown("the store is closed")
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._pool, self._answer, question, args)
+        except OverflowError:
+            raise BadArgs("a number is out of range") from None
         except sqlite3.Error as exc:
             raise StoreDown(f"the store could not be read: {exc}") from exc
 

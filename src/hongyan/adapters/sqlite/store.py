@@ -18,6 +18,7 @@ from hongyan.model.ids import DeviceId, LogId, Seq, TenantId, UserId
 from hongyan.model.log import Commit, Committed, Entry, InboxRow, LogInfo, Member, Receipt
 from hongyan.ports import FeedItem, Moved, Slice
 
+MOST_SEQ = 1 << 62  # SQLite's integers end soon after
 OVERHEAD = 200  # bytes a queued commit takes besides its bodies, roughly
 
 
@@ -86,7 +87,8 @@ class SqliteStore:
         mark: int = -1,
     ) -> asyncio.Future[Moved]:
         """See the port."""
-        return self.writer.put(Move(log, user, read, delivered, mark))
+        to_read, to_delivered = (min(max(seq, 0), MOST_SEQ) for seq in (read, delivered))
+        return self.writer.put(Move(log, user, to_read, to_delivered, mark))
 
     async def sync(self, tenant: TenantId, user: UserId) -> int:
         """See the port."""

@@ -21,12 +21,13 @@ from hongyan.adapters.sqlite.logs import Logs
 from hongyan.adapters.sqlite.moves import Move, move_all
 from hongyan.adapters.sqlite.single import commit_one
 from hongyan.adapters.sqlite.touches import Touches
-from hongyan.model.errors import Overloaded, Refusal, StoreDown
+from hongyan.model.errors import BadArgs, Overloaded, Refusal, StoreDown
 from hongyan.model.log import Commit, Committed
 
 MOST_JOBS = 512  # in one group
 MOST_BYTES = 4 * 1024 * 1024  # in one group, roughly
 RETRY_AFTER_MS = 200
+DISK = (sqlite3.OperationalError, sqlite3.InternalError)  # what is not the fault of a job
 
 _logger = logging.getLogger(__name__)
 
@@ -147,10 +148,15 @@ class Writer:
             self._db.execute("COMMIT")
             self.commit_seconds += time.perf_counter() - started
         except Exception as exc:
-            disk = isinstance(exc, sqlite3.OperationalError | sqlite3.InternalError)
             text = self._broken(exc, committing)
-            if disk or committing or len(group) == 1:
+            if committing or isinstance(exc, DISK):
                 return [StoreDown(text) for _ in group]
+            if len(group) == 1:  # OverflowError, UnicodeEncodeError: a retry meets it again
+                return [
+                    BadArgs(text)
+                    if isinstance(exc, ValueError | OverflowError)
+                    else StoreDown(text)
+                ]
             half = len(group) // 2
             return [*self._write(group[:half]), *self._write(group[half:])]
         self.groups += 1
