@@ -330,3 +330,14 @@ async def test_E10_unsubscribed_connection_gets_no_pushes_until_it_subscribes(ri
     last = await alice.send(log, "seen")
     await bob.got(log, last.seq)
     assert [e.seq for e in bob.delivered(log)] == [2]
+
+
+async def test_E12_who_asks_to_join_shows_on_the_admins_screen(rig: Rig) -> None:
+    """A change of state without an entry is pushed as a row to those who may see it."""
+    alice, carol = await rig.person("alice"), await rig.person("carol")
+    log = await group(alice, join_mode="approve")
+    assert isinstance(await carol.call("chat.join", {}, log=log), f.Ack)
+    frame = await alice.until(
+        lambda x: isinstance(x, f.Inbox) and any(b"carol" in bytes(r.state) for r in x.page.rows)
+    )
+    assert frame.page.rows[0].log == log

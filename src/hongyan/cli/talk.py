@@ -80,7 +80,9 @@ def _whole(ack: Ack) -> str:
 
 
 def _json(log: str, entry: Entry) -> str:
-    return msgspec.json.encode({"log": log, **msgspec.to_builtins(entry)}).decode()
+    return msgspec.json.encode(
+        {"log": log, **msgspec.json.decode(msgspec.json.encode(entry))}
+    ).decode()
 
 
 @click.command()

@@ -94,12 +94,19 @@ class Consumer:
         *,
         batch: int = 500,
         poll_s: float = 5.0,
+        gather_s: float = 0.05,
+        share: float = 1.0,
         pause_s: float = 0.2,
         most_pause_s: float = 30.0,
         jitter: Callable[[], float] = random.random,
         wait: Callable[[asyncio.Event, float], Awaitable[None]] | None = None,
     ) -> None:
         """`batch` bounds the entries of one `apply`; `poll_s` how late a lost hint is found.
+
+        `gather_s`: how long a first entry waits for others after quiet, since batches cost less
+        than single entries. `share` (0 to 1) of the time goes to the work while entries wait;
+        below 1 the consumer rests after each batch, at most a second, so that a flood or a
+        rebuild does not take the processor from those who send.
         `jitter` gives 0..1: a pause lasts between half and the whole of its length. `wait`
         waits for an event at most so many seconds; tests give their own."""
         self.name = name
@@ -108,6 +115,8 @@ class Consumer:
         self._clock = clock
         self._batch = batch
         self._poll_s = poll_s
+        self._gather_s = gather_s
+        self._rest = 1 / share - 1  # seconds of rest for a second of work
         self._pause_s = pause_s
         self._most_pause_s = most_pause_s
         self._jitter = jitter
@@ -179,6 +188,7 @@ class Consumer:
                 waiters, self._waiters = self._waiters, []
                 try:
                     checked = checked or await self._check()
+                    began = self._clock.monotonic()
                     found = await self._round()
                 except Exception as exc:  # the sink's bug or a broken disk: nothing may end us
                     self._waiters += waiters
@@ -186,11 +196,13 @@ class Consumer:
                     continue
                 if found:
                     self._waiters += waiters
+                    await self._pause(min((self._clock.monotonic() - began) * self._rest, 1.0))
                     continue
                 for waiter in waiters:
                     if not waiter.done():
                         waiter.set_result(None)
                 await self._wait(self._woken, self._poll_s)
+                await self._pause(self._gather_s)
         finally:
             for waiter in self._waiters:
                 if not waiter.done():
@@ -238,7 +250,12 @@ class Consumer:
             exc_info=exc,
         )
         self._size = max(self._size // 2, 1)
-        await self._wait(self._stopping, pause)
+        await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        """Nothing but a stop ends it early."""
+        if seconds > 0 and not self._stopping.is_set():
+            await self._wait(self._stopping, seconds)
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> None:

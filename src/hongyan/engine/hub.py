@@ -318,7 +318,15 @@ class Hub:
                 peers += self._leavers(state, hint)
             self.fan_out(hint.log, hint.entries, peers)
             self.on_appended()
+        elif hint.state is not None:  # a state that no entry tells of: who asked to join
+            self._rows_of_all(state)
         self._left(hint, state)
+
+    def _rows_of_all(self, state: LogState) -> None:
+        tenant = tenant_of(state.log)
+        for peer in self._listeners(state):
+            if peer.identity is not None:
+                self.on_rows(RowsChanged(tenant, peer.identity.user, (state.log,)))
 
     def _joined(self, state: LogState, hint: Appended) -> None:
         if not state.large:

@@ -112,7 +112,8 @@ class LogState:
                 self.members.clear()
             since = Seq(1) if change.history else first
             role = change.role or Role.MEMBER
-            old = Member(user=change.user, role=role, since=since)
+            muted = old.muted_until if old is not None else 0  # leaving does not end a mute
+            old = Member(user=change.user, role=role, since=since, muted_until=muted)
         elif old is None:
             return  # not met here; asked for when needed
         if change.role is not None and not change.leave:
