@@ -13,6 +13,7 @@ import threading
 from collections.abc import AsyncIterator
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -335,6 +336,45 @@ async def test_B6_a_dropped_blob_leaves_no_file(tmp_path: Path) -> None:
     await blobs.drop(DIGEST)
 
     assert files(tmp_path) == []
+    await blobs.close()
+
+
+class NotedLock:
+    """A lock that tells how many have come to it."""
+
+    def __init__(self) -> None:
+        self.real = threading.Lock()
+        self.came = threading.Semaphore(0)
+
+    def __enter__(self) -> None:
+        self.came.release()
+        self.real.acquire()
+
+    def __exit__(self, *exc: object) -> None:
+        self.real.release()
+
+
+async def test_B2_two_puts_that_meet_while_they_get_their_name_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = LocalDiskBlobs(tmp_path, ManualClock())
+    lock, notes = NotedLock(), 0
+    blobs._naming = [lock] * 64  # type: ignore[list-item]
+    real = localdisk._write_note
+
+    def noted(*args: Any) -> None:
+        nonlocal notes
+        notes += 1
+        assert lock.came.acquire(timeout=10) and lock.came.acquire(timeout=10)  # both are here
+        real(*args)
+
+    monkeypatch.setattr(localdisk, "_write_note", noted)
+    infos = await asyncio.gather(
+        *(blobs.put(pieces(DATA), kind, most=len(DATA)) for kind in ("x/one", "x/two"))
+    )
+
+    assert notes == 1
+    assert infos[0] == infos[1] == await blobs.info(DIGEST)
     await blobs.close()
 
 

@@ -118,7 +118,13 @@ async def waits() -> Waits:
 def make(feed: Feed, work: Work, waits: Waits) -> Callable[..., Consumer]:
     def build(**settings: object) -> Consumer:
         sink = settings.pop("sink", None) or StoredSink("test", feed.store, work)
-        known = {"poll_s": POLL_S, "wait": waits, "jitter": lambda: 1.0, **settings}
+        known = {
+            "poll_s": POLL_S,
+            "gather_s": 0.0,
+            "wait": waits,
+            "jitter": lambda: 1.0,
+            **settings,
+        }
         clock = known.pop("clock", ManualClock(NOW))
         return Consumer("test", feed.store, sink, clock, **known)  # type: ignore[arg-type]
 
@@ -552,6 +558,44 @@ async def test_K7_lag_is_the_age_of_the_oldest_entry_not_handled(
         "failures": 0,
         "lag_seconds": 0,
     }
+    await consumer.stop()
+
+
+async def test_K1_after_quiet_a_first_entry_waits_for_company(
+    feed: Feed, work: Work, waits: Waits, make: Callable[..., Consumer]
+) -> None:
+    async def wait(event: asyncio.Event, seconds: float) -> None:
+        if seconds == 0.25:
+            await feed.say("two")  # comes while the consumer waits
+        else:
+            await waits(event, seconds)
+
+    consumer = make(gather_s=0.25, wait=wait)
+    consumer.start()
+    await asyncio.wait_for(waits.polling.wait(), DEADLINE)
+    await feed.say("one")
+    consumer.wake()
+    await until(lambda: bool(work.batches))
+
+    assert work.batches == [["one", "two"]]
+    await consumer.stop()
+
+
+async def test_K1_under_a_flood_it_takes_its_share_of_the_time(
+    feed: Feed, waits: Waits, make: Callable[..., Consumer]
+) -> None:
+    clock = ManualClock(NOW)
+    took = iter([0.1, 0.3, 99.0])
+
+    async def works(items: Sequence[FeedItem]) -> None:
+        clock.advance(next(took))
+
+    await feed.say("one", "two", "three")
+    consumer = make(sink=StoredSink("test", feed.store, works), clock=clock, batch=1, share=0.25)
+    consumer.start()
+    await caught_up(consumer)
+
+    assert waits.pauses[:3] == pytest.approx([0.3, 0.9, 1.0])  # never more than a second
     await consumer.stop()
 
 

@@ -9,6 +9,7 @@ stands anywhere inside the text's words. So "发票" is found in "请开发票",
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from operator import add
 
 from hongyan.model.errors import BadArgs
@@ -90,13 +91,28 @@ def grams(words: str) -> set[str]:
     """Every one and two characters of the words, and three of small alphabets.
 
     `words` must come from `normal`: a gram never spans two words. For 50 characters of English
-    about 110 grams, of Chinese about 90; 6 to 18 µs.
+    about 110 grams, of Chinese about 90.
     """
-    # hot: half of the cost of indexing a message; measured by bench search
+    # hot: a third of the cost of indexing a message, all of it under the GIL. Short words of
+    # ASCII come again and again: remembered, they cost 6 µs instead of 20 for 70 characters.
+    known: list[str] = []
+    fresh: list[str] = []
+    for word in words.split():
+        (known if len(word) <= 12 and word.isascii() else fresh).append(word)
+    found: set[str] = set().union(*map(_remembered, known))
+    return found | _cut(" ".join(fresh)) if fresh else found
+
+
+def _cut(words: str) -> set[str]:
     two = list(map(add, words, words[1:]))
     three = {gram for gram in map(add, two, words[2:]) if " " not in gram}
     short = {gram for gram in {*words, *two} if " " not in gram}
     return short | (three if words.isascii() else {gram for gram in three if _alphabetic(gram)})
+
+
+@lru_cache(4096)  # about 6 MB when full
+def _remembered(word: str) -> frozenset[str]:
+    return frozenset(_cut(word))
 
 
 def needles(word: str) -> set[str]:
