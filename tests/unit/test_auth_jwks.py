@@ -325,7 +325,7 @@ class Answer(BaseHTTPRequestHandler):
     status = 200
 
     def do_GET(self) -> None:
-        self.send_response(self.status)
+        self.send_response(200 if self.path == "/elsewhere" else self.status)
         if self.status == 302:
             self.send_header("Location", "/elsewhere")
         self.send_header("Content-Length", str(len(self.body)))

@@ -187,11 +187,29 @@ def test_P5_late_hint_does_not_undo_a_newer_one() -> None:
 
 
 def test_P5_own_hints_come_back_without_effect() -> None:
-    w = Watched(alone=False)
-    w.seen("a", 0)
-    w.presence.heard(PresenceChanged("n1", MAIN, ALICE, OFFLINE, at(99)), 1)
-    w.due(1)
-    assert w.told == [ONLINE]
+    """However late: a node's own past is not another node's view."""
+    w = Watched(alone=False, grace_s=0.0)
+    w.presence.seen(MAIN, ALICE, "a", 0, at(0))
+    own = w.due(0)
+    w.left("a", 1)
+    for hint in own:
+        w.presence.heard(hint, 2)
+    w.due(2)
+    assert w.told == [ONLINE, OFFLINE]
+
+
+def test_P5_every_hint_of_a_user_has_a_higher_number() -> None:
+    """Also when the wall clock stands still or goes back: order is not left to the bus."""
+    w = Watched(alone=False, grace_s=0.0)
+    hints = []
+    for n in range(20):
+        w.presence.seen(MAIN, ALICE, "a", n, at(5) - n, away=n % 2 == 0)
+        hints += w.due(n)
+    w.presence.left(MAIN, ALICE, "a", 20, at(5))
+    hints += w.due(20)
+    numbers = [hint.at for hint in hints]
+    assert len(hints) == 21
+    assert numbers == sorted(set(numbers))
 
 
 @given(seed=st.integers(0, 10**9), lost=st.floats(0, 0.9))
@@ -327,3 +345,6 @@ def test_heartbeats_do_not_grow_the_schedule() -> None:
         if n % 2:
             p.due(n * 0.5)
     assert len(p._schedule) <= 2
+    for n in range(1000):  # within one time to live, so that nothing is taken out
+        p.seen(MAIN, BOB, "b", 5000 + n * 0.05, at(0), away=n % 2 == 0)
+    assert len(p._schedule) <= 5

@@ -226,15 +226,13 @@ def _parse(document: bytes, alg: str) -> dict[str, Any]:
     """Usable public keys by key id; those without one are only tried for tokens that name none."""
     keys: dict[str, Any] = {}
     for number, entry in enumerate(msgspec.json.decode(document, type=_Document).keys[:MAX_KEYS]):
-        if entry.get("use", "sig") != "sig" or entry.get("alg", alg) != alg or "d" in entry:
-            continue
-        if entry.get("kty") == "oct":
+        if entry.get("use", "sig") != "sig" or entry.get("alg", alg) != alg:
             continue
         try:
             key = jwt.PyJWK(entry, algorithm=alg).key
         except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
             continue  # a kind of key we cannot read is no reason to refuse the others
-        if _fits(key, alg):
+        if _fits(key, alg):  # leaves out secrets and private keys, too
             keys[str(entry.get("kid") or f"\0{number}")] = key
     return keys
 
