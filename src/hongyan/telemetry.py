@@ -12,7 +12,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
-from typing import TextIO
+from typing import Protocol, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -24,8 +24,6 @@ from prometheus_client.core import (
 from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from structlog.typing import EventDict, Processor, WrappedLogger
-
-from hongyan.config import Telemetry
 
 __all__ = ["CONTENT_TYPE", "Histogram", "Metrics", "configure", "measure_loop_lag"]
 
@@ -152,7 +150,21 @@ async def measure_loop_lag(metrics: Metrics, every_s: float = 0.25) -> None:
         metrics.loop_lag_seconds.add(max(0.0, loop.time() - due))
 
 
-def configure(settings: Telemetry, stream: TextIO = sys.stderr) -> None:
+class LogSettings(Protocol):
+    """What `configure` asks for; the `telemetry` section of the configuration has it."""
+
+    @property
+    def level(self) -> str:
+        """debug, info, warning or error."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """auto, console or json."""
+        ...
+
+
+def configure(settings: LogSettings, stream: TextIO = sys.stderr) -> None:
     """Send all log lines of this process, also those of libraries, to `stream`, one form for all.
 
     Values under names like `token` and `password` are left out. A second call replaces the
