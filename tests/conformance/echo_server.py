@@ -98,7 +98,8 @@ def in_thread(front: Front) -> Iterator[Front]:
 
 async def serve(port: int, message_bytes: int) -> None:
     """Until SIGTERM or SIGINT."""
-    front = echo_front(Server(port=port), terms=Terms(message_bytes=message_bytes))
+    limits = Limits(connections_per_ip=0)  # a suite comes from one address
+    front = echo_front(Server(port=port), limits, Terms(message_bytes=message_bytes))
     await front.start()
     print(f"listening on {front.port}", flush=True)
     end = asyncio.Event()

@@ -18,6 +18,7 @@ from rawsocket import CLOSE, TEXT, Client, close_frame, frame, request
 from recording import RecordingGateway, recorded
 
 from hongyan.config import Limits, Server
+from hongyan.transport import httpserver
 from hongyan.transport.front import CannotListen, Front, raise_fd_limit
 from hongyan.transport.websocket import Terms
 
@@ -211,3 +212,43 @@ def test_T23_a_request_that_does_not_end_is_cut() -> None:
 
 def test_T25_raising_the_limit_twice_is_harmless() -> None:
     assert raise_fd_limit() == raise_fd_limit()
+
+
+@pytest.mark.parametrize("keep", ["keep-alive", "close"])
+def test_T18_who_takes_nothing_of_an_answer_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, keep: str
+) -> None:
+    async def large(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * (32 << 20)})
+
+    monkeypatch.setattr(httpserver, "STALL_S", 0.5)
+    with (
+        in_thread(recorded(RecordingGateway(), large)) as front,
+        Client(front.port, buffer=8192) as client,
+        Client(front.port) as reader,
+    ):
+        ask = f"GET / HTTP/1.1\r\nHost: a\r\nConnection: {keep}\r\n\r\n".encode()
+        client.send(ask)
+        wait_until(lambda: front.stats().get("http", 0) == 1)
+        wait_until(lambda: front.stats()["open"] == 1)  # the reader stays
+        reader.send(ask)
+        got = 0
+        while got < 32 << 20:
+            got += len(reader.sock.recv(1 << 20))
+        client.gone()
+
+
+@pytest.mark.parametrize("head", ["Content-Length: 999999999", "Transfer-Encoding: chunked"])
+def test_T18_a_body_that_nobody_reads_is_thrown_away_for_a_while(head: str) -> None:
+    async def deaf(scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    chunk = b"1000\r\n" + b"x" * 4096 + b"\r\n"
+    with in_thread(recorded(RecordingGateway(), deaf)) as front, Client(front.port) as client:
+        client.send(f"POST / HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n".encode())
+        assert client.head().startswith("HTTP/1.1 200 ")
+        with pytest.raises(ConnectionError):
+            for _ in range(8192):
+                client.send(chunk)

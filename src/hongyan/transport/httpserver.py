@@ -7,7 +7,10 @@ its own server uses; a test pins it. See ADR 0030.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
+import sys
+import termios
 from collections.abc import Callable
 from email.utils import formatdate
 
@@ -22,6 +25,7 @@ from hongyan.transport.reception import Slot
 
 MAX_HEADERS = 128
 KEEP_ALIVE_S = 15
+STALL_S = 30.0  # a peer that takes nothing of an answer for this long (to twice) is dropped
 LEFTOVER = 64 * 1024  # bytes of a body that nobody reads, before the connection is closed
 
 # What a peer does wrong is not an error of the server; faults of the application are.
@@ -49,6 +53,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._status = 400
         self._leftover = 0
+        self._unsent = (0, 0)  # bytes here, and in the kernel
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and count what it keeps."""
@@ -112,6 +117,14 @@ class BoundedHttp(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._slot.give_back()
 
+    def drop_if_stalled(self) -> None:
+        """Called now and then: drop a peer that has taken nothing since the last time."""
+        waiting = self.transport.get_write_buffer_size()
+        unsent = (waiting, _unacknowledged(self.transport) if waiting else 0)
+        if waiting and unsent == self._unsent:
+            self.transport.abort()
+        self._unsent = unsent
+
     def _should_upgrade_to_ws(self) -> bool:
         return True
 
@@ -125,6 +138,17 @@ class BoundedHttp(HttpToolsProtocol):
         if not self.transport.is_closing():
             self._status = 408
             self.send_400_response("the request came too slowly")
+
+
+def _unacknowledged(transport: asyncio.Transport) -> int:
+    """Bytes that the kernel holds for the peer. A slow peer may empty megabytes of them before
+    the kernel takes anything new, so our own buffer alone does not show that it is alive."""
+    sock = transport.get_extra_info("socket")
+    try:
+        answer = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except OSError:  # a system that does not tell
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
 
 
 class HttpServer:
@@ -147,12 +171,23 @@ class HttpServer:
         self._config.load()
         self._state = ServerState()
         self._head_s = head_s
-        self._timer: asyncio.TimerHandle | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def start(self) -> None:
-        """Begin to keep the Date header right."""
+        """Begin to look after connections."""
+        self._keep_date()
+        self._look_for_stalled()
+
+    def _keep_date(self) -> None:
         self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
-        self._timer = asyncio.get_running_loop().call_later(1, self.start)
+        self._timers["date"] = asyncio.get_running_loop().call_later(1, self._keep_date)
+
+    def _look_for_stalled(self) -> None:
+        for connection in list(self._state.connections):
+            if isinstance(connection, BoundedHttp):
+                connection.drop_if_stalled()
+        loop = asyncio.get_running_loop()
+        self._timers["stalled"] = loop.call_later(STALL_S, self._look_for_stalled)
 
     def protocol(self, slot: Slot, upgrade: Upgrader) -> BoundedHttp:
         """For one connection."""
@@ -162,8 +197,8 @@ class HttpServer:
         """Close idle connections; the others close with the answer they are at."""
         for connection in list(self._state.connections):
             connection.shutdown()
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
 
     def cut(self) -> None:
         """Drop what is left."""
