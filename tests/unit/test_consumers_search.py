@@ -14,12 +14,13 @@ from structlog.testing import capture_logs
 from hongyan.adapters.memory.clock import ManualClock
 from hongyan.adapters.memory.search import MemorySearch
 from hongyan.adapters.memory.store import MemoryStore
+from hongyan.adapters.sqlite import SqliteStore
 from hongyan.adapters.sqlite_search import SqliteSearch
 from hongyan.engine.consumers import Consumer, SearchSink
 from hongyan.model.ids import LogId, OpId, Seq, TenantId, UserId
 from hongyan.model.kind import Kind
 from hongyan.model.log import EDIT, Commit, Entry, MemberChange, Write
-from hongyan.ports import FeedItem, Search
+from hongyan.ports import FeedItem, Search, Store
 
 MAIN = TenantId("main")
 AB = LogId("main/n/alice~bob")
@@ -145,7 +146,7 @@ async def test_K4_a_kind_this_program_does_not_have_is_told_once(
 class Talk:
     """Alice's notes in a store of their own."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
         self.ops = 0
 
@@ -185,17 +186,25 @@ async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await adapter.close()
 
 
-def start(store: MemoryStore, index: Search, batch: int) -> Consumer:
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    adapter: Store = MemoryStore() if request.param == "memory" else SqliteStore(tmp_path / "data")
+    yield adapter
+    await adapter.close()
+
+
+def start(store: Store, index: Search, batch: int) -> Consumer:
     sink = SearchSink(index, {"n": KIND})
-    consumer = Consumer("search", store, sink, ManualClock(), batch=batch)
+    consumer = Consumer("search", store, sink, ManualClock(), batch=batch, gather_s=0)
     consumer.start()
     return consumer
 
 
 @pytest.mark.parametrize("batch", [1, 3, 500])
-async def test_F9_index_filled_late_equals_the_one_that_followed(index: Search, batch: int) -> None:
+async def test_F9_index_filled_late_equals_the_one_that_followed(
+    store: Store, index: Search, batch: int
+) -> None:
     """Recalled bodies are blank for who comes late; the answers are the same."""
-    store = MemoryStore()
     talk = Talk(store)
     consumer = start(store, index, batch)
     for n in range(6):
@@ -218,9 +227,10 @@ async def test_F9_index_filled_late_equals_the_one_that_followed(index: Search, 
     await consumer.stop()
 
 
-async def test_K8_an_index_from_the_future_of_a_restored_store_is_made_new(index: Search) -> None:
+async def test_K8_an_index_from_the_future_of_a_restored_store_is_made_new(
+    store: Store, index: Search
+) -> None:
     await index.index([(n, AB, Seq(n), "never happened") for n in range(1, 10)], 9)
-    store = MemoryStore()
     await Talk(store).note("happened")
     with capture_logs():
         consumer = start(store, index, 10)
