@@ -537,3 +537,12 @@ async def test_A5_disabling_does_not_bring_an_old_password_back(
         assert account.disabled
         assert await access.passwords.verify(account.password, "another horse")
     access.auth.close()
+
+
+async def test_A6_first_tokens_at_once_make_one_account() -> None:
+    access = Access(directory=SlowDirectory())
+    token = access.shop()
+    who = await asyncio.gather(*(access.auth.authenticate(token) for _ in range(10)))
+    assert {identity.user for identity in who} == {"alice"}
+    assert [account.user for account in await access.directory.list_users(MAIN)] == ["alice"]
+    access.auth.close()

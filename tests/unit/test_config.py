@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hongyan.config import Config, ConfigError, Issuer, Rate, load
+from hongyan.config import Config, ConfigError, Issuer, Rate, check_kinds, load
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -169,6 +169,26 @@ def test_issuers_have_names_of_their_own() -> None:
         load(None, {}, {"tokens.issuers": [one, one]})
     with pytest.raises(ConfigError, match="this server's own"):
         load(None, {}, {"tokens.issuers": [{**one, "iss": "hongyan"}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[kinds.grup]\na = 1", "kinds.grup: unknown key; did you mean 'group'?"),
+        ("[kinds.group]\nrecal_ms = 1", "kinds.group.recal_ms: unknown key; did you mean"),
+        ("[kinds.group]\nrecall_ms = true", "kinds.group.recall_ms: Expected `int`, got `bool`"),
+        ("[kinds.group]\nrecall_ms = -1", "kinds.group.recall_ms: a number here is not negative"),
+        ("[kinds.group]\npin = 1", "kinds.group.pin: Expected `bool`, got `int`"),
+    ],
+)
+def test_settings_of_kinds_are_compared_with_their_defaults(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    defaults = {"group": {"recall_ms": 120_000, "pin": False}, "direct": {}}
+    with pytest.raises(ConfigError) as caught:
+        check_kinds(load(write(tmp_path, text)), defaults)
+    assert str(caught.value).startswith(words)
+    check_kinds(load(write(tmp_path, "[kinds.group]\nrecall_ms = 0\npin = true")), defaults)
 
 
 def test_A18_printed_settings_hide_secrets() -> None:

@@ -5,7 +5,7 @@ options. A list is replaced as a whole. What is wrong in a source is one `Config
 names the source and the key; an unknown key is an error, so a typing mistake is never ignored.
 """
 
-from hongyan.config.loading import ConfigError, load
+from hongyan.config.loading import ConfigError, check_kinds, load
 from hongyan.config.schema import (
     Accounts,
     Config,
@@ -37,5 +37,6 @@ __all__ = [
     "Server",
     "Telemetry",
     "Tokens",
+    "check_kinds",
     "load",
 ]

@@ -57,6 +57,29 @@ def load(
         raise _explain(str(exc), sources) from None
 
 
+def check_kinds(config: Config, defaults: Mapping[str, Mapping[str, object]]) -> None:
+    """Compare `config.kinds` with the kinds there are and the defaults of their settings.
+
+    A setting has the type of its default, and a number is not negative.
+
+    Raises:
+        ConfigError: one line: kind and key, what is wrong.
+    """
+    for kind, given in config.kinds.items():
+        if kind not in defaults:
+            raise ConfigError(f"kinds.{kind}: {_unknown(kind, defaults)}")
+        for name, value in given.items():
+            key, known = f"kinds.{kind}.{name}", defaults[kind]
+            if name not in known:
+                raise ConfigError(f"{key}: {_unknown(name, known)}")
+            try:
+                msgspec.convert(value, type(known[name]))
+            except msgspec.ValidationError as exc:
+                raise ConfigError(f"{key}: {exc}") from None
+            if isinstance(value, int | float) and value < 0:
+                raise ConfigError(f"{key}: a number here is not negative")
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
