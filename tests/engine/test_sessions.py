@@ -341,3 +341,22 @@ async def test_E12_who_asks_to_join_shows_on_the_admins_screen(rig: Rig) -> None
         lambda x: isinstance(x, f.Inbox) and any(b"carol" in bytes(r.state) for r in x.page.rows)
     )
     assert frame.page.rows[0].log == log
+
+
+async def test_E26_pages_and_rows_are_bounded_in_bytes(rig: Rig) -> None:
+    """Answers stop at about 1 MiB and say so; paging on gives everything once."""
+    alice, bob = await rig.person("alice"), await rig.person("bob")
+    log = await direct(alice, bob)
+    big = {"content": {"type": "custom", "of": "big", "data": {"x": "y" * 60_000}}}
+    for _ in range(40):
+        assert isinstance(await alice.call("chat.send", big, log=log), f.Ack)
+    seen: list[int] = []
+    while True:
+        page = await bob.ask(f.Read(ref=0, log=log, after=seen[-1] if seen else 0, limit=200))
+        assert sum(len(bytes(e.body)) for e in page.entries) <= 1 << 20
+        seen += [e.seq for e in page.entries]
+        if not page.more:
+            break
+    assert seen == list(range(1, 41))
+    back = await bob.ask(f.Read(ref=0, log=log, before=0, limit=200))
+    assert back.more and back.entries[-1].seq == 40 and len(back.entries) < 20

@@ -27,6 +27,7 @@ class Caller:
         "flights",
         "key",
         "number",
+        "prefix",
         "runner",
         "tenant",
         "user",
@@ -47,6 +48,7 @@ class Caller:
         self.tenant, self.user, self.device = tenant, user, device
         self.admin = admin
         self.key = user_key(tenant, user)
+        self.prefix = f"{tenant}/"  # of every log id of the tenant
         self.address = address_key(ip)
         self.connection = connection or self.address
         self.number = 0  # of the last call: order of this caller

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+from msgspec.structs import force_setattr
 
 from hongyan.engine.callers import Job
 from hongyan.engine.logs import LogState
@@ -13,6 +16,15 @@ from hongyan.model.log import MAX_BODY_BYTES, Commit, Committed, Entry, Write
 from hongyan.ports import Appended
 
 _encode = msgspec.json.Encoder().encode  # bound once: every entry passes
+
+
+def complete(context: Context, loaded: dict[str, Any]) -> None:
+    """Put what was loaded into a context that no rule has seen but for its needs.
+
+    # hot: bench chat. A copy of the frozen struct costs 1.5 µs, this 0.2.
+    """
+    for name, value in loaded.items():
+        force_setattr(context, name, value)
 
 
 def commit_of(job: Job, state: LogState, context: Context, decision: Decision) -> Commit:

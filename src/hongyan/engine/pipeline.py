@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from hongyan.engine.callers import Caller, Done, Flight, Job, RandomTokens
-from hongyan.engine.commits import appended, commit_of
+from hongyan.engine.commits import appended, commit_of, complete
 from hongyan.engine.limits import CallLimits
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.needs import Loader
@@ -35,8 +35,6 @@ from hongyan.model.ids import (
     OP,
     Seq,
     check,
-    kind_of,
-    tenant_of,
 )
 from hongyan.model.kind import NOTHING, Context, Kind, Rule
 from hongyan.model.log import Commit, Committed, Member, Role
@@ -94,7 +92,8 @@ class Pipeline:
     # --- in ---------------------------------------------------------------------------------
 
     def submit(self, caller: Caller, call: Call, done: Done) -> None:
-        """Take a call; `done` is called once, with the ack or with why not. Never waits."""
+        """Take a call whose ids were checked where it was decoded; `done` is called once, with
+        the ack or with why not. Never waits."""
         job = Job(caller, call, done, self._clock.monotonic())
         self._open += 1
         self._idle.clear()
@@ -108,7 +107,10 @@ class Pipeline:
             self._broken(job)
 
     async def call(self, caller: Caller, call: Call) -> Ack:
-        """The same, awaited. Raises the refusal."""
+        """The same for a call whose ids were not checked, awaited. Raises the refusal."""
+        check(OP, call.op, "op")
+        if call.log:
+            check(LOG, call.log, "log")
         future: asyncio.Future[Ack | Refusal] = asyncio.get_running_loop().create_future()
 
         def done(answer: Ack | Refusal) -> None:
@@ -132,14 +134,14 @@ class Pipeline:
 
     def _prepare(self, job: Job) -> None:
         """Find the rule, decode the command, place the log, check tenant and limits."""
-        call, caller = job.call, job.caller
-        check(OP, call.op, "op")
-        plan = self._placed.get(call.name) if not call.log else None
-        if call.log:
-            check(LOG, call.log, "log")
-            if tenant_of(call.log) != caller.tenant:
-                raise NoSuchLog(f"no log {call.log}")
-            plan = self._calls.get((kind_of(call.log), call.name))
+        call, caller, log = job.call, job.caller, job.call.log
+        if log:
+            if not log.startswith(caller.prefix):
+                raise NoSuchLog(f"no log {log}")
+            start = len(caller.prefix)
+            plan = self._calls.get((log[start : log.index("/", start)], call.name))
+        else:
+            plan = self._placed.get(call.name)
         if plan is None:
             raise UnknownCall(f"no call {call.name[:40]!r} here")
         job.kind, job.rule, decode = plan
@@ -156,8 +158,7 @@ class Pipeline:
                 raise BadArgs(f"{call.name}: these arguments belong to log {placed}")
             job.log = placed
         job.hash = blake2b(b"%b\0%b" % (call.name.encode(), args), digest_size=16).digest()
-        now = self._clock.monotonic()
-        self._limits.take(caller.connection, caller.key, job.log, caller.address, now)
+        self._limits.take(caller.connection, caller.key, job.log, caller.address, job.started)
 
     def _context(
         self, job: Job, state: LogState | None, member: Member | None, **loaded: Any
@@ -200,7 +201,7 @@ class Pipeline:
                 loaded = self._needs.at_hand(state, needs)
                 if loaded is None:
                     return False
-                context = msgspec.structs.replace(context, **loaded)
+                complete(context, loaded)
         self._decide(job, state, context)
         return True
 
@@ -253,7 +254,7 @@ class Pipeline:
                 needs = job.rule.needs(job.command, context)
                 if needs is not NOTHING:
                     loaded = await self._needs.load(job.caller, state, needs, member)
-                    context = msgspec.structs.replace(context, **loaded)
+                    complete(context, loaded)
             if state.version == version:  # else a role or the state changed while loading
                 self._decide(job, state, context)
                 return

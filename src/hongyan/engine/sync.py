@@ -30,6 +30,8 @@ from hongyan.wire.session import heads_digest
 logger = structlog.get_logger(__name__)
 
 MAX_ROWS = 500
+PAGE_BYTES = 1 << 20  # of one answer, roughly: a window of them must fit into memory
+OVERHEAD = 200  # bytes of a row or an entry beside its bodies
 
 
 def owned(log: str, tenant: str) -> LogId:
@@ -62,9 +64,10 @@ class Reader:
         if not 1 <= limit <= self._most:
             raise BadArgs(f"limit must be 1 to {self._most}")
         at = given[0]
+        newest = read.before is not None
         if read.after is not None:
             found = await self._store.read(log, user, low=Seq(at + 1), limit=limit)
-        elif read.before is not None:
+        elif newest:
             high = Seq(at - 1) if at else None
             found = await self._store.read(log, user, high=high, limit=limit, newest=True)
         else:
@@ -72,7 +75,7 @@ class Reader:
             found = await self._store.read(
                 log, user, low=Seq(low), high=Seq(low + limit - 1), limit=limit
             )
-        return _page(read, log, found)
+        return _page(read, log, bounded(found, newest=newest))
 
     async def inbox(
         self,
@@ -95,12 +98,13 @@ class Reader:
         rows: list[InboxRow] = []
         if after < upto and limit:
             rows = await self._store.inbox(tenant, user, after=after, upto=upto, limit=limit + 1)
-        more = len(rows) > limit or (not limit and after < upto)
+        rows, more = _fitting(rows, limit)
+        more = more or (not limit and after < upto)
         if first and large is not None:
             heads = await self._store.heads(tenant, user, after=upto)
             if heads_digest(heads) == large:
                 heads = []
-        shown = [self.view(row) for row in rows[:limit]]
+        shown = [self.view(row) for row in rows]
         return InboxPage(rows=shown, upto=upto, more=more, large=heads)
 
     async def rows(self, tenant: TenantId, user: UserId, logs: Sequence[LogId]) -> list[InboxRow]:
@@ -123,6 +127,34 @@ class Reader:
         """What a role may see of a kind's state, as JSON."""
         decoded: Any = msgspec.json.decode(bytes(state) or b"{}", type=kind.state)
         return msgspec.Raw(msgspec.json.encode(kind.view(decoded, role)))
+
+
+def bounded(found: Slice, *, newest: bool) -> Slice:
+    """The slice cut to PAGE_BYTES of bodies, from the end that a reader asks for last; at least
+    one entry stays, and amendments of what was cut go with it."""
+    size, kept = 0, 0
+    for entry in reversed(found.entries) if newest else found.entries:
+        size += len(bytes(entry.body)) + OVERHEAD
+        if size > PAGE_BYTES and kept:
+            break
+        kept += 1
+    if kept == len(found.entries):
+        return found
+    entries = found.entries[-kept:] if newest else found.entries[:kept]
+    seqs = {entry.seq for entry in entries}
+    amends = [entry for entry in found.amends if entry.target in seqs]
+    return msgspec.structs.replace(found, entries=entries, amends=amends, more=True)
+
+
+def _fitting(rows: list[InboxRow], limit: int) -> tuple[list[InboxRow], bool]:
+    """At most `limit` rows and PAGE_BYTES of them, at least one; whether some are left."""
+    size = 0
+    for number, row in enumerate(rows[:limit]):
+        size += OVERHEAD + len(bytes(row.state)) + len(bytes(row.settings))
+        size += len(bytes(row.last.body)) if row.last is not None else 0
+        if size > PAGE_BYTES and number:
+            return rows[:number], True
+    return rows[:limit], len(rows) > limit
 
 
 def _page(read: Read, log: LogId, found: Slice) -> Page:
