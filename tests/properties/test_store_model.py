@@ -28,6 +28,7 @@ from store_programs import (
 
 from hongyan.adapters.memory.store import MemoryStore
 from hongyan.adapters.sqlite import SqliteStore
+from hongyan.adapters.sqlite.check import check
 from hongyan.ports import Store
 
 SLOW = settings(
@@ -45,7 +46,7 @@ async def step(store: Store, step: Step) -> Any:
 
 @SLOW
 @given(programs)
-def test_U1_O1_D2_any_program_gives_the_answers_of_the_model(program: list[Ask | Step]) -> None:
+def test_U1_O1_D2_D22_any_program_gives_the_answers_of_the_model(program: list[Ask | Step]) -> None:
     """Seqs, refusals, cursors, unread, mentions, inbox, ranges: all of the port, step by step."""
 
     async def run(path: Path) -> None:
@@ -65,6 +66,7 @@ def test_U1_O1_D2_any_program_gives_the_answers_of_the_model(program: list[Ask |
             differ(await Views().look(real), await Views().look(model))
         finally:
             await real.close()
+        assert list(check(path)) == []
 
     with tempfile.TemporaryDirectory() as path:
         asyncio.run(run(Path(path)))
@@ -100,6 +102,7 @@ def test_O2_D2_a_group_in_one_transaction_gives_what_one_by_one_gives(
             differ(views, await Views().look(model, useqs=False))
         finally:
             await real.close()
+        assert list(check(path)) == []
 
     with tempfile.TemporaryDirectory() as path:
         asyncio.run(run(Path(path)))

@@ -118,6 +118,8 @@ def check(path: Path) -> Iterator[Fault]:
             for log, detail in db.execute(question):
                 yield Fault(what, log, detail)
         yield from _unread(db)
+    except sqlite3.DatabaseError as exc:  # too damaged to be read on
+        yield Fault("file", "", str(exc))
     finally:
         db.close()
 
