@@ -7,7 +7,7 @@ import ssl as ssl_module
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import msgspec
 
@@ -213,9 +213,9 @@ class Client:
         return self._core.inbox.rows.user
 
     @property
-    def rows(self) -> Mapping[LogId, InboxRow]:
-        """The conversation list, live."""
-        return self._core.inbox.rows
+    def rows(self) -> Mapping[str, InboxRow]:
+        """The conversation list by log, live."""
+        return cast("Mapping[str, InboxRow]", self._core.inbox.rows)
 
     async def open(self, log: str) -> Replica:
         """Follow a log: its newest entries are loaded, what comes is applied without a hole and

@@ -69,6 +69,7 @@ class Core:
         self.sender = Sender(shell, box, self.emit, self._stored, ledger)
         self.inbox = Inbox(shell, self, self.follower, ledger)
         self._ledger = ledger
+        self._written: dict[LogId, Seq] = {}  # last seq in the ledger
         self._device = DeviceId("")
         self._file: DataFile | None = None
         self._owner = ""  # tenant/user that the data is of
@@ -125,6 +126,7 @@ class Core:
         if self._ledger is not None and isinstance(event, ev.Skipped):
             cut = event.cut
             self._ledger.skip(event.log, cut.low, cut.high, cut.reason)
+            self._written[event.log] = cut.high
         for stream in self.streams:
             stream.put(event)
 
@@ -240,8 +242,18 @@ class Core:
 
     def _applied(self, log: LogId, entries: list[Entry]) -> None:
         if self._ledger is not None:
-            self._ledger.got(log, entries)
+            self._write(self._ledger, log, entries)
         self.inbox.entries(log, entries, opened=True)
+
+    def _write(self, ledger: Ledger, log: LogId, entries: list[Entry]) -> None:
+        """Each entry once, also when its log was shut and opened again in between."""
+        last = self._written.get(log, Seq(0))
+        fresh = [entry for entry in entries if entry.seq > last]
+        if fresh:
+            if last and fresh[0].seq > last + 1:
+                ledger.skip(log, Seq(last + 1), Seq(fresh[0].seq - 1), "shut")
+            ledger.got(log, fresh)
+            self._written[log] = fresh[-1].seq
 
     def _row(self, log: LogId) -> InboxRow | None:
         return self.inbox.rows.get(log)
