@@ -56,6 +56,7 @@ def test_T1_everything_else_is_closed_without_an_answer(front: Front, data: byte
         with pytest.raises(Gone) as gone:
             client.take(1)
         assert gone.value.args == (b"",)
+    assert "handshake_timeouts" not in front.stats()  # closed for what it is, not for its silence
 
 
 def test_T1_a_body_comes_with_or_after_its_head(front: Front) -> None:

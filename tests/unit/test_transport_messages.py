@@ -83,6 +83,12 @@ def test_T8_exactly_the_registered_and_private_codes_are_taken() -> None:
     assert taken == {1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)}
 
 
+def test_T8_a_reason_is_text() -> None:
+    with pytest.raises(Violation) as caught:
+        close_code(b"\x03\xe8\xed\xa0\x80")
+    assert caught.value.code == 1007
+
+
 def test_T10_a_close_may_carry_no_code() -> None:
     assert close_code(b"") == NO_STATUS
 
