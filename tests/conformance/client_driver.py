@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
-from scripted_server import Mismatch, ScriptedServer
+from scripted_server import Mismatch
 
 from hongyan.client import Client, Closed, LogCut, events
 from hongyan.model.errors import Refusal
 from hongyan.model.log import Entry
 
 CHECK_S = 5.0
+
+
+class Listening(Protocol):
+    """The server as a client sees it."""
+
+    port: int
 
 
 class Reader:
@@ -45,7 +51,7 @@ class Reader:
 class Driver:
     """One device; `data` None keeps nothing over a restart."""
 
-    def __init__(self, server: ScriptedServer, data: Path | None, config: dict[str, Any]) -> None:
+    def __init__(self, server: Listening, data: Path | None, config: dict[str, Any]) -> None:
         self.server, self.data, self.config = server, data, config
         self.tokens = 0
         self.results: dict[str, asyncio.Task[Any]] = {}

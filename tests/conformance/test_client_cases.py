@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from client_driver import Driver
 from scripted_server import ScriptedServer, load
 
-CASES = [load(path) for path in sorted((Path(__file__).parent / "cases").glob("*.json"))]
+HERE = Path(__file__).parent
+CASES = [load(path) for path in sorted((HERE / "cases").glob("*.json"))]
 
 
 def cases(rule: str) -> pytest.MarkDecorator:
@@ -158,6 +161,29 @@ async def test_X8_comes_back_or_not(case: dict[str, Any], kept: bool, tmp_path: 
 @cases("X10")
 async def test_X10_other_user(case: dict[str, Any], kept: bool, tmp_path: Path) -> None:
     await play(case, kept, tmp_path)
+
+
+async def test_a_case_as_a_program_for_other_languages() -> None:
+    """The same over stdin and stdout, and a wrong answer ends in status 1."""
+    for answer, status in (("", 0), ("nothing is pending", 1)):
+        program = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(HERE / "scripted_server.py")),
+            str(HERE / "cases" / "ack_resolves.json"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        assert program.stdin is not None
+        assert program.stdout is not None
+        first = json.loads(await program.stdout.readline())
+        driver = Driver(SimpleNamespace(port=first["port"]), None, first["client"])
+        await driver.start()
+        async for line in program.stdout:
+            [(verb, value)] = json.loads(line).items()
+            await (driver.do(value) if verb == "do" else driver.check(value))
+            program.stdin.write(f"{answer if 'pending' in value else ''}\n".encode())
+        assert await program.wait() == status
+        await driver.stop()
 
 
 def test_no_case_is_left_out() -> None:
