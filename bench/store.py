@@ -20,6 +20,7 @@ import random
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from hongyan.adapters.sqlite import SqliteStore
@@ -119,28 +120,34 @@ class Bench:
     async def paced(self, seconds: float, rate: int, busy: float) -> dict[str, float]:
         """`rate` appends a second; the loop is kept busy for the share `busy` of the time."""
         waits: list[float] = []
+        refused = 0
+
+        def settled(future: asyncio.Future[Committed], sent: float) -> None:
+            nonlocal refused
+            refused += future.exception() is not None
+            waits.append(loop.time() - sent)
+
         before = await self.writer_cpu()
         groups, cpu = self.store.writer.groups, time.process_time()
         loop = asyncio.get_running_loop()
-        started, made, spun = loop.time(), 0, 0.0
+        started, made = loop.time(), 0
         while (now := loop.time()) < started + seconds:
             for _ in range(int((now - started) * rate) - made):
                 made += 1
                 sent = loop.time()
-                future = self.append()
-                future.add_done_callback(lambda f, sent=sent: waits.append(loop.time() - sent))
+                self.append().add_done_callback(partial(settled, sent=sent))
             spin = loop.time()
             while loop.time() - spin < 0.001 * busy:
-                spun += 0
+                pass
             await asyncio.sleep(0.001 * (1 - busy))
-        while len(waits) < made:
-            await asyncio.sleep(0.001)
+        await self.writer_cpu()  # queued last, so everything is settled after it
         spent = time.process_time() - cpu
         writer = await self.writer_cpu() - before
         return {
             "appends_per_s": made / (loop.time() - started),
             "process_cpu_share": spent / seconds,
             "writer_cpu_us": writer / made * 1e6,
+            "refused": refused,
             "group": made / (self.store.writer.groups - groups),
             "p50_ms": percentile(waits, 0.5) * 1e3,
             "p99_ms": percentile(waits, 0.99) * 1e3,

@@ -123,7 +123,8 @@ def _write(
             entries.append(head.add(write, c))
             if write.count:
                 sent[head.lid, f"{tenant}/{c.sender}"] = (head.head, head.ord)
-        mentions += mention_rows(tenant, c, first, head.lid)
+            if write.mentions or write.mention_all:
+                mentions += mention_rows(tenant, head, write, c.sender)
         changed[head.lid] = head
         committed = answers[i] = answer(c, head, first)
         mine = c.touch if c.touch and c.writes and not head.large else ()
@@ -135,7 +136,7 @@ def _write(
     run(
         db,
         "WITH v(lid,ukey,sent,ord) AS (VALUES",
-        [(*key, *value) for key, value in sent.items()],
+        sorted((*key, *value) for key, value in sent.items()),
         ") UPDATE members SET sent=v.sent, sent_ord=v.ord FROM v"
         " WHERE members.lid=v.lid AND members.ukey=v.ukey",
     )

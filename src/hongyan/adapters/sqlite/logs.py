@@ -119,15 +119,12 @@ def save_heads(db: sqlite3.Connection, changed: Iterable[Head]) -> None:
     run(db, SAVE_HEAD, [msgspec.structs.astuple(head) for head in changed], OVER_HEAD)
 
 
-def mention_rows(tenant: str, commit: Commit, first: int, lid: int) -> list[tuple[Any, ...]]:
-    """Who is named by the entries of `commit`, which start at seq `first`."""
-    rows: list[tuple[Any, ...]] = []
-    for seq, write in enumerate(commit.writes, start=first):
-        if write.mention_all:
-            rows.append((lid, EVERYBODY, seq, commit.sender))
-        if write.mentions:
-            rows += [(lid, f"{tenant}/{user}", seq, commit.sender) for user in write.mentions]
-    return rows
+def mention_rows(tenant: str, head: Head, write: Write, sender: str) -> list[tuple[Any, ...]]:
+    """Who is named by the entry `head` stands at."""
+    names = [f"{tenant}/{user}" for user in write.mentions]
+    if write.mention_all:
+        names.append(EVERYBODY)
+    return [(head.lid, name, head.head, sender) for name in names]
 
 
 def answer(commit: Commit, head: Head, first: int) -> Committed:

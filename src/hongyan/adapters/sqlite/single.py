@@ -160,8 +160,12 @@ def _check_room(head: Head, rows: dict[UserId, Row], commit: Commit) -> None:
 
 def _append(db: sqlite3.Connection, tenant: str, head: Head, commit: Commit) -> None:
     first = head.head + 1
-    run(db, ENTRY, [head.add(write, commit) for write in commit.writes])
-    run(db, MENTION, mention_rows(tenant, commit, first, head.lid))
+    entries, mentions = [], []
+    for write in commit.writes:
+        entries.append(head.add(write, commit))
+        mentions += mention_rows(tenant, head, write, commit.sender)
+    run(db, ENTRY, entries)
+    run(db, MENTION, mentions)
     for seq, write in enumerate(commit.writes, start=first):
         if write.slot == EDIT:  # one that lost the race against the erasure of its target
             db.execute(

@@ -188,11 +188,12 @@ class SqliteStore:
 
     async def close(self) -> None:
         """See the port."""
+        self.writer.refuse()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
         self.readers.close()
-        self.writer.stop()  # last: it folds the write-ahead log into the file
+        self.writer.join()  # last: it folds the write-ahead log into the file
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

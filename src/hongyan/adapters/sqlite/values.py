@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def run(db: sqlite3.Connection, before: str, rows: Sequence[Sequence[Any]], afte
     while done < len(rows):
         size = 1 << (min(MOST_ROWS, len(rows) - done).bit_length() - 1)
         part = rows[done : done + size]
-        flat = [value for row in part for value in row]
+        flat = list(chain.from_iterable(part))
         sql = _statement(before, len(part[0]), size, after)
         changed += db.execute(sql, flat).rowcount
         done += size
