@@ -19,7 +19,7 @@ from hongyan.adapters.memory.clock import SystemClock
 from hongyan.adapters.secret import load_or_create_secret
 from hongyan.adapters.sqlite import SqliteDirectory, SqliteStore
 from hongyan.adapters.sqlite_search import SqliteSearch
-from hongyan.config import Config
+from hongyan.config import Config, check_kinds
 from hongyan.engine.auth import Authenticator
 from hongyan.engine.consumers import Consumer, SearchSink
 from hongyan.engine.gateway import Gateway, Parts
@@ -97,7 +97,12 @@ def build_engine(
     issuers: Sequence[TrustedIssuer] = (),
     kinds: Mapping[str, Kind] = KINDS,
 ) -> Node:
-    """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code."""
+    """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code.
+
+    Raises:
+        ConfigError: a setting of a kind that there is not.
+    """
+    check_kinds(config, {kind.name: kind.defaults for kind in kinds.values()})
     metrics = Metrics()
     cache = LogCache(store, kinds, most=config.logs.cache)
     limits = CallLimits(config.limits.rates)
@@ -111,7 +116,11 @@ def build_engine(
         watch_most=config.presence.watch,
     )
     authenticator = Authenticator(
-        config, directory, clock, Tokens(secret, issuers, leeway_s=config.tokens.leeway_s)
+        config,
+        directory,
+        clock,
+        Tokens(secret, issuers, leeway_s=config.tokens.leeway_s),
+        metrics=metrics,
     )
     indexer = Consumer("search", store, SearchSink(search, kinds), clock)
     hub.on_appended = indexer.wake

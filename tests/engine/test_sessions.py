@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from hongyan.adapters.memory.bus import MemoryBus
-from hongyan.model.ids import LogId
+from hongyan.model.ids import LogId, UserId
 from hongyan.ports import Appended, Hint
 from hongyan.wire import frames as f
 from hongyan.wire.codec import CODECS
 from hongyan.wire.session import heads_digest
-from tests.engine.rig import Person, Rig
+from tests.engine.rig import MAIN, Person, Rig
 from tests.engine.test_calls import direct, group
 
 MSGPACK = CODECS["hongyan.v1.msgpack"]
@@ -360,3 +360,17 @@ async def test_E26_pages_and_rows_are_bounded_in_bytes(rig: Rig) -> None:
     assert seen == list(range(1, 41))
     back = await bob.ask(f.Read(ref=0, log=log, before=0, limit=200))
     assert back.more and back.entries[-1].seq == 40 and len(back.entries) < 20
+
+
+async def test_E27_session_ends_with_its_token() -> None:
+    rig = Rig(options={"limits.handshake_ms": 40})
+    await rig.start()
+    try:
+        await rig.user("alice")
+        token = await rig.node.authenticator.grant(MAIN, UserId("alice"), ttl_s=60)
+        alice = await rig.person("alice", token=token)
+        rig.clock.jump_wall(61_000)
+        gone = await alice.closed()
+        assert (gone.code, gone.reconnect_after_ms) == (201, 0)
+    finally:
+        await rig.stop()

@@ -137,13 +137,15 @@ class Gateway:
         every = min(limits.handshake_ms, limits.heartbeat_ms) / 4000
         while True:
             await asyncio.sleep(every)
-            now = self._p.clock.monotonic()
+            now, now_ms = self._p.clock.monotonic(), self._p.clock.now_ms()
             for number, peer in enumerate(list(self._p.hub.peers)):
                 if peer.session.state in ("new", "opening"):
                     if now - peer.opened_at > limits.handshake_ms / 1000:
                         peer.close(TimedOut("no hello in time"), reconnect_after_ms=1000)
                 elif peer.session.expired(now):
                     peer.close(TimedOut(), reconnect_after_ms=0)
+                elif peer.identity is not None and 0 < peer.identity.expires_at < now_ms:
+                    peer.close(Unauthenticated("the token has expired"), reconnect_after_ms=0)
                 if number % 1000 == 999:
                     await asyncio.sleep(0)  # many connections: let others run in between
 
@@ -153,7 +155,11 @@ class Gateway:
         """A new connection. Raises Overloaded, GoingAway: close it with the text."""
         if self._draining:
             raise GoingAway("the server is closing", retry_after_ms=1000)
-        self._counts.opened(address_key(link.ip))
+        try:
+            self._counts.opened(address_key(link.ip))
+        except Refusal:
+            self._p.metrics.refused_total += 1
+            raise
         limits, now = self._p.config.limits, self._p.clock.monotonic()
         session = ServerSession(
             codec,
@@ -161,12 +167,16 @@ class Gateway:
             limits.heartbeat_ms / 1000,
             queue_bytes=limits.send_queue_bytes,
             queue_frames=limits.send_queue_frames,
+            overflowed=self._overflowed,
         )
-        peer = Peer(self._p.hub, link, session, codec, self._received, now)
+        peer = Peer(self._p.hub, link, session, self._received, now)
         self._p.hub.peers.add(peer)
         self._p.metrics.accepted_total += 1
         self._p.metrics.connections += 1
         return peer
+
+    def _overflowed(self) -> None:
+        self._p.metrics.behind_total += 1
 
     def _gone(self, peer: Peer) -> None:
         self._counts.closed(address_key(peer.link.ip))
@@ -216,8 +226,8 @@ class Gateway:
                     return
                 welcome = await self._admit(peer, hello)
         except Refusal as why:
-            stay = -1 if why.code // 100 == 2 else max(why.retry_after_ms, 500)
-            peer.close(why, reconnect_after_ms=stay)
+            final = why.code // 100 == 2 and not isinstance(why, Unauthenticated)
+            peer.close(why, reconnect_after_ms=-1 if final else max(why.retry_after_ms, 500))
         except Exception:
             logger.exception("hello failed")
             peer.close(Refusal("internal error"), reconnect_after_ms=1000)
@@ -228,7 +238,7 @@ class Gateway:
 
     async def _admit(self, peer: Peer, hello: f.Hello) -> f.Welcome | None:
         p = self._p
-        identity = await p.authenticator.authenticate(hello.token)
+        identity = await p.authenticator.authenticate(hello.token, admits=True)
         if identity.scopes:
             raise Unauthenticated("an API key opens no session; use it over HTTP")
         device = DeviceId(check(DEVICE, identity.device or hello.device, "device"))
@@ -242,7 +252,7 @@ class Gateway:
         self._counts.signed_in(user_key(identity.tenant, identity.user))
         peer.identity, peer.epoch = identity, epoch
         p.metrics.sessions += 1
-        peer.device = device
+        peer.session.device = device
         peer.caller = Caller(
             identity.tenant,
             identity.user,

@@ -16,11 +16,10 @@ from hongyan.engine.auth import Identity
 from hongyan.engine.callers import Caller
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.model.errors import Refusal, Replaced
-from hongyan.model.ids import DeviceId, LogId, Seq, UserId, UserKey, tenant_of, user_key
+from hongyan.model.ids import LogId, Seq, UserId, UserKey, tenant_of, user_key
 from hongyan.model.log import Entry
 from hongyan.ports import Appended, Bus, CursorMoved, Evicted, Hint, RowsChanged, Signalled
 from hongyan.telemetry import Metrics
-from hongyan.wire.codec import Codec
 from hongyan.wire.frames import Cursor, Deliver, Frame, Signal
 from hongyan.wire.session import Outgoing, ServerSession
 
@@ -49,8 +48,6 @@ class Peer:
         "away",
         "caller",
         "closing",
-        "codec",
-        "device",
         "epoch",
         "hub",
         "identity",
@@ -70,13 +67,11 @@ class Peer:
         hub: Hub,
         link: Link,
         session: ServerSession,
-        codec: Codec,
         handle: Callable[[Peer, bytes], None],
         now: float,
     ) -> None:
         """`handle` takes each message; `now` is monotonic."""
-        self.hub, self.link, self.session, self.codec = hub, link, session, codec
-        self.device = DeviceId("")
+        self.hub, self.link, self.session = hub, link, session
         self._handle = handle
         self.identity: Identity | None = None
         self.caller: Caller | None = None
@@ -180,9 +175,9 @@ class Hub:
         if identity is None or peer not in self.peers:
             return
         key = user_key(identity.tenant, identity.user)
-        device = peer.device
+        device = peer.session.device
         for other in list(self.users.get(key, ())):
-            if other.device == device:
+            if other.session.device == device:
                 other.close(Replaced(), reconnect_after_ms=-1)
         self.users.setdefault(key, []).append(peer)
         for log in large:
@@ -243,7 +238,7 @@ class Hub:
     def _evict(self, hint: Evicted) -> None:
         why = Refusal.by_code[hint.code]()
         for peer in list(self.users.get(user_key(hint.tenant, hint.user), ())):
-            if peer.device == hint.device and peer.epoch <= hint.epoch:
+            if peer.session.device == hint.device and peer.epoch <= hint.epoch:
                 peer.close(why, reconnect_after_ms=-1)
 
     def _tell(self, log: LogId, frame: Frame, user: UserId, device: str | None) -> None:
@@ -255,9 +250,9 @@ class Hub:
         for peer in self._listeners(state):
             identity = peer.identity
             mine = identity is not None and identity.user == user
-            if mine and (device is None or peer.device == device):
+            if mine and (device is None or peer.session.device == device):
                 continue
-            codec = peer.codec
+            codec = peer.session.codec
             item = encoded.get(codec.name)
             if item is None:
                 item = encoded[codec.name] = Outgoing(log, Seq(0), codec.encode(frame))
@@ -369,13 +364,14 @@ class Hub:
         for peer in peers:
             if peer.muted and log in peer.muted:
                 continue
-            codec = peer.codec
+            session = peer.session
+            codec = session.codec
             item = encoded.get(codec.name)
             if item is None:
                 frame = Deliver(log=log, entries=list(entries))
                 item = encoded[codec.name] = Outgoing(log, Seq(seq), codec.encode(frame))
                 self.encodes += 1
-            peer.session.push(item)
+            session.push(item)
             if not peer.queued:
                 peer.queued = True
                 queue.append(peer)

@@ -11,6 +11,7 @@ folded into its `behind`: the client must read the log anyway.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -59,13 +60,22 @@ class SendQueue:
         "_load",
         "_most_bytes",
         "_most_frames",
+        "_overflowed",
         "_queue",
         "_stale",
         "held",
     )
 
-    def __init__(self, codec: Codec, most_bytes: int, most_frames: int) -> None:
-        """Droppable frames wait up to `most_bytes` (and one frame over) and `most_frames`."""
+    def __init__(
+        self,
+        codec: Codec,
+        most_bytes: int,
+        most_frames: int,
+        overflowed: Callable[[], None] | None = None,
+    ) -> None:
+        """Droppable frames wait up to `most_bytes` (and one frame over) and `most_frames`;
+        `overflowed` is told each time that they are dropped."""
+        self._overflowed = overflowed
         self.held = [0] * 5
         self._codec = codec
         self._most_bytes, self._most_frames = most_bytes, most_frames
@@ -143,6 +153,8 @@ class SendQueue:
 
     def _overflow(self, last: Outgoing) -> None:
         """Drop all that may be dropped, with `last`, and remember what the client must be told."""
+        if self._overflowed is not None:
+            self._overflowed()
         dropped = [item for item in self._queue if not isinstance(item, _Kept)]
         self._queue = deque(item for item in self._queue if isinstance(item, _Kept))
         self._load = self._count = 0

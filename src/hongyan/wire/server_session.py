@@ -6,6 +6,7 @@ window until its answer is taken, a complaint a place among 256. What goes waits
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from hongyan.model.errors import (
@@ -77,8 +78,10 @@ class ServerSession:
         *,
         queue_bytes: int = 1 << 20,
         queue_frames: int = 2048,
+        overflowed: Callable[[], None] | None = None,
     ) -> None:
-        """`queue_bytes` and `queue_frames` bound what waits and may be dropped (one frame over)."""
+        """`queue_bytes` and `queue_frames` bound what waits and may be dropped (one frame over);
+        `overflowed` is called when that happens."""
         self.state: ServerState = "new"
         self.codec, self._decode = codec, codec.decode_client
         self.device = DeviceId("")  # the engine's to set, once it knows
@@ -87,7 +90,7 @@ class ServerSession:
         self._heard: float | None = None
         self._refs: set[int] = set()  # asked, not answered
         self._bad = 0  # messages in a row
-        self._queue = SendQueue(codec, queue_bytes, queue_frames)
+        self._queue = SendQueue(codec, queue_bytes, queue_frames, overflowed)
 
     @property
     def pending(self) -> int:
