@@ -10,6 +10,7 @@ import hongyan
 
 COMMANDS = {
     "serve": ("hongyan.cli.serve", "serve", "Run the server."),
+    "chat": ("hongyan.cli.chat", "chat", "Chat in the terminal."),
     "send": ("hongyan.cli.talk", "send", "Say something, wait until it is stored."),
     "tail": ("hongyan.cli.talk", "tail", "Follow a conversation."),
     "history": ("hongyan.cli.talk", "history", "Print a page of a conversation."),

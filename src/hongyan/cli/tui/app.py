@@ -1,0 +1,524 @@
+"""The screen put together: what happens is drawn, what is pressed is done."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import events as ui
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
+from textual.widgets import Static, TextArea
+
+from hongyan.cli.tui import bars
+from hongyan.cli.tui.actions import Actions
+from hongyan.cli.tui.blocks import Painter
+from hongyan.cli.tui.composer import MOST_LINES, Composer
+from hongyan.cli.tui.desk import Desk
+from hongyan.cli.tui.pane import Pane
+from hongyan.cli.tui.panels import Panel
+from hongyan.cli.tui.roll import peer_of
+from hongyan.cli.tui.sidebar import Sidebar
+from hongyan.cli.tui.slash import Typed, parse
+from hongyan.cli.tui.words import Words
+from hongyan.client import Client, Closed, Message, events
+from hongyan.model.errors import Kicked, Refusal
+from hongyan.model.ids import LogId, Seq, kind_of
+
+NARROW = 64  # cells; below it list and messages take turns
+DRAW_S = 0.03  # changes within this are drawn together
+ASK_S = 0.3  # questions about what is shown are asked this long after the change
+TELL_S = 6.0
+MOST_TEXT = 8_000
+
+
+class ChatApp(App[int]):
+    """See the package. The client is started and closed by who makes the app."""
+
+    CSS_PATH = "chat.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "leave", show=False, priority=True),
+        Binding("ctrl+c", "leave", show=False),
+        Binding("ctrl+n", "near(1)", show=False, priority=True),
+        Binding("ctrl+p", "near(-1)", show=False, priority=True),
+        Binding("f2", "unread", show=False, priority=True),
+        Binding("ctrl+l", "list", show=False, priority=True),
+        Binding("f1", "help", show=False),
+        Binding("escape", "cancel", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("ctrl+end", "newest", show=False, priority=True),
+    ]
+
+    def __init__(self, client: Client, me: str, words: Words) -> None:
+        """`me` is the user that the client logs in as."""
+        super().__init__()
+        self.words = words
+        self.desk = Desk(client, me, words, self.redraw)
+        self.actions = Actions(self)
+        self.log_open: LogId | None = None
+        self.doing: tuple[str, Message] | None = None  # ("reply" | "edit", message)
+        self.ended = ""  # why the session is over
+        self.fresh = 0  # messages below the screen
+        self.told: tuple[str, bool] = ("", False)
+        self.painter = Painter(words, me, self.desk.people.name, self._mark)
+        self._names = 0  # version of the names that were painted
+        self._due: Timer | None = None
+        self._ask: Timer | None = None
+        self._tick: Timer | None = None
+        self._untell: Timer | None = None
+        self._present = True  # the terminal has the focus
+        self._typing_stop: Timer | None = None
+
+    # --- parts ----------------------------------------------------------------------------------
+
+    def compose(self) -> ComposeResult:
+        """The parts of the screen."""
+        with Horizontal(id="body"):
+            with Vertical(id="side"):
+                yield Static(id="me")
+                yield Sidebar(self.words, id="list")
+            with Vertical(id="main"):
+                yield Static(id="title")
+                yield Pane(id="pane")
+                yield Static(id="hint")
+                yield Composer(self._people, id="composer")
+        yield Static(id="status")
+
+    @property
+    def pane(self) -> Pane:
+        """The messages."""
+        return self.screen_stack[0].query_one(Pane)
+
+    @property
+    def composer(self) -> Composer:
+        """Where one writes."""
+        return self.screen_stack[0].query_one(Composer)
+
+    @property
+    def sidebar(self) -> Sidebar:
+        """The list."""
+        return self.screen_stack[0].query_one(Sidebar)
+
+    def on_mount(self) -> None:
+        """Begin to listen."""
+        self.title = f"hongyan · {self.desk.me}"
+        stream = self.desk.client.events()
+        self.run_worker(self._listen(stream), exit_on_error=True)
+        if self.desk.client.online:
+            self.desk.ever_online = True
+            self._ask_soon()
+        self.on_resize()
+        self.composer.focus()
+        self.redraw()
+
+    async def _listen(self, stream: events.EventStream) -> None:
+        async for event in stream:
+            if isinstance(event, events.Stopped):
+                self._over(event.error)
+            was = self.desk.ever_online
+            for log, message in self.desk.take(event):
+                self._arrived(log, message)
+            match event:
+                case events.Connected():
+                    self._online_again(repeat=was and event.repeat)
+                case events.Disconnected():
+                    self._offline()
+                case events.RowChanged() | events.Receipted() | events.Synced() | events.Entries():
+                    self._ask_soon()
+                case events.Signalled():
+                    self._tick_on()
+
+    # --- what happened --------------------------------------------------------------------------
+
+    def _arrived(self, log: LogId, message: Message) -> None:
+        if log == self.log_open and not self.pane.at_end:
+            self.fresh += 1
+        row = self.desk.row(log)
+        if row is not None and row.mentions and not self._present:
+            self.bell()
+
+    def _online_again(self, *, repeat: bool) -> None:
+        if repeat:
+            self.tell(self.words("st_back"))
+        self._ask_soon(presence=True)
+
+    def _offline(self) -> None:
+        if self.desk.ever_online and not self.told[0]:
+            self.tell(self.words("st_lost"), bad=True)
+        self._tick_on()
+
+    def _over(self, error: Exception) -> None:
+        """No connection will be made any more: say why, end when that was read."""
+        if isinstance(error, Closed) or self.ended:
+            return
+        why = error.text if isinstance(error, Refusal) else str(error)
+        key = "bye_kicked" if isinstance(error, Kicked) else "bye_other"
+        self.ended = self.words(key, why=why)
+        panel = Panel("hongyan", Text(self.ended, "#ff8f6b"), self.words("press"))
+        self.push_screen(panel, lambda _: self.exit(1))
+
+    def _tick_on(self) -> None:
+        """Draw each second, while there is something that counts down."""
+        if self._tick is None:
+            self._tick = self.set_interval(1.0, self._ticked)
+
+    def _ticked(self) -> None:
+        typing = self.desk.people.next_stop(time.monotonic())
+        if typing is None and self.desk.client.online and self._tick is not None:
+            self._tick.stop()
+            self._tick = None
+        self.redraw()
+
+    # --- asking ---------------------------------------------------------------------------------
+
+    def _ask_soon(self, *, presence: bool = False) -> None:
+        if presence:
+            self.background(self.desk.ask_presence())
+        if self._ask is None:
+            self._ask = self.set_timer(ASK_S, self._asked)
+
+    def _asked(self) -> None:
+        self._ask = None
+        if not self.desk.client.online:
+            return
+        users = {peer_of(log, self.desk.me) for log in self.desk.client.rows}
+        rows = self.desk.client.rows.values()
+        users |= {row.last.sender for row in rows if row.last is not None}
+        fresh = users - set(self.desk.people.known())
+        if self.log_open is not None:
+            thread = self.desk.threads.get(self.log_open)
+            users |= {m.entry.sender for m in thread or ()}
+            self.background(self.desk.ask_receipts(self.log_open))
+        self.background(self.desk.ask_names(sorted(users)))
+        if fresh:
+            self.background(self.desk.ask_presence())
+
+    def background(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Do it beside the screen; refusals are told."""
+        self.run_worker(self.actions.attempt(work), exit_on_error=True)
+
+    # --- drawing --------------------------------------------------------------------------------
+
+    def redraw(self) -> None:
+        """Something shown may differ: draw soon, once for many changes."""
+        if self._due is None and self.is_running:
+            self._due = self.set_timer(DRAW_S, self._draw)
+
+    def _draw(self) -> None:
+        self._due = None
+        if not self.is_running or not self.screen_stack:
+            return
+        self.sidebar.show(self.desk.items(), self.log_open)
+        base = self.screen_stack[0]
+        base.query_one("#me", Static).update(bars.me(self))
+        base.query_one("#title", Static).update(bars.title(self))
+        base.query_one("#hint", Static).update(bars.hint(self))
+        base.query_one("#status", Static).update(bars.status(self))
+        self.composer.placeholder = bars.placeholder(self)
+        self._draw_thread()
+
+    def _draw_thread(self, *, fresh: bool = False) -> None:
+        log = self.log_open
+        thread = self.desk.threads.get(log) if log is not None else None
+        if log is None or thread is None or not self.pane.size.width:
+            return
+        if self._names != self.desk.people.version:
+            self._names = self.desk.people.version
+            self.painter.forget()
+        top = self.words("loading" if thread.more else "beginning")
+        if not thread.more and not len(thread) and not thread.drafts:
+            top = self.words("empty")
+        blocks = self.painter.paint(thread, self.pane.inner, top)
+        if fresh:
+            self.pane.fresh(blocks, start="divider" if thread.divider else None)
+        else:
+            if self.pane.at_end:
+                thread.trim()
+            self.pane.show(blocks)
+
+    def _mark(self, entry: Any) -> Any:
+        assert self.log_open is not None  # only what is on the screen is painted
+        return self.desk.mark(self.log_open, entry)
+
+    def tell(self, text: str, *, bad: bool = False) -> None:
+        """A word in the status line, for a while."""
+        self.told = (text, bad)
+        if self._untell is not None:
+            self._untell.stop()
+        self._untell = self.set_timer(TELL_S, self._forget_told)
+        self.redraw()
+
+    def _forget_told(self) -> None:
+        self.told = ("", False)
+        self.redraw()
+
+    # --- conversations --------------------------------------------------------------------------
+
+    async def enter(self, log: LogId, *, lift: bool = False) -> None:
+        """Show a conversation. `lift`: to the top of the list, it was asked for by name."""
+        if lift:
+            self.desk.touched[log] = time.time_ns() // 1_000_000
+        if log != self.log_open:
+            self._put_away()
+        row = self.desk.row(log)
+        thread = await self.desk.open(log)
+        if row is not None and log != self.log_open:
+            thread.mark_unread(row.read)
+        self.log_open, self.fresh, self.doing = log, 0, None
+        self.screen_stack[0].remove_class("listing")
+        self.painter.forget()
+        self.painter.group = kind_of(log) == "g"
+        self.composer.load(self.desk.drafts.pop(log, ""))
+        self.composer.focus()
+        self._draw_thread(fresh=True)
+        self.redraw()
+        if kind_of(log) == "g" and log not in self.desk.members:
+            self.background(self.desk.ask_members(log))
+        self._ask_soon()
+
+    def _put_away(self) -> None:
+        """Leave the conversation on the screen; keep the text that was begun."""
+        log = self.log_open
+        if log is None:
+            return
+        text = self.composer.text
+        if text.strip() and not text.startswith("/") and self.doing is None:
+            self.desk.drafts[log] = text
+        self.desk.announce(log, on=False)
+
+    async def _jump(self, log: LogId, seq: Seq) -> None:
+        await self.enter(log)
+        if not await self.desk.reach(log, seq):
+            self.tell(self.words("too_far"), bad=True)
+            return
+        self._draw_thread()
+        self.pane.go_to(seq)
+        self.pane.choose(seq)
+        self.pane.focus()
+
+    def jump(self, where: tuple[LogId, Seq] | None) -> None:
+        """Go to a message that was found."""
+        if where is not None:
+            self.background(self._jump(*where))
+
+    # --- writing --------------------------------------------------------------------------------
+
+    def say(self, text: str, reply_to: Seq = Seq(0)) -> None:
+        """Send it in the conversation on the screen."""
+        log = self.log_open
+        if log is None:
+            self.tell(self.words("e_no_log"), bad=True)
+            return
+        if len(text) > MOST_TEXT:
+            self.tell(self.words("e_long", n=len(text)), bad=True)
+            self.composer.load(text)
+            return
+        self.desk.announce(log, on=False)
+        self.desk.threads[log].divider = Seq(0)
+        self.pane.go_end()
+        self.run_worker(self._say(log, text, reply_to), exit_on_error=True)
+
+    async def _say(self, log: LogId, text: str, reply_to: Seq) -> None:
+        try:
+            failed = await self.desk.send(log, text, reply_to)
+        except Closed:
+            return  # it is in the outbox; the next start sends it
+        if failed is not None:
+            self.tell(self.words("failed", why=failed.why), bad=True)
+
+    def begin(self, what: str, message: Message) -> None:
+        """Reply to a message or edit it: the next text that is sent."""
+        self.doing = (what, message)
+        if what == "edit":
+            from hongyan.cli.tui.content import said
+
+            self.composer.load(said(message, self.words))
+        self.composer.focus()
+        self.redraw()
+
+    def on_composer_submitted(self, event: Composer.Submitted) -> None:
+        """Enter was pressed."""
+        text = event.text.strip()
+        if not text:
+            return
+        doing, self.doing = self.doing, None
+        self.composer.load("")
+        typed = parse(text)
+        if doing is not None and doing[0] == "edit":
+            self.background(self.actions.change(doing[1].entry.seq, text))
+        elif isinstance(typed, Typed):
+            self.run_worker(self.actions.run(typed), exit_on_error=True)
+        else:
+            self.say(typed, doing[1].entry.seq if doing is not None else Seq(0))
+        self.pane.choose(Seq(0))
+        self.redraw()
+
+    def on_composer_above(self, event: Composer.Above) -> None:
+        """Up from an empty line: choose a message."""
+        if self.log_open is not None:
+            self.pane.focus()
+            self.pane.step(-1)
+
+    def on_text_area_changed(self, event: TextArea.Changed) -> None:
+        """Grow with the text; tell the others that one types."""
+        lines = self.composer.wrapped_document.height
+        self.composer.styles.height = min(MOST_LINES, max(1, lines))
+        text = self.composer.text
+        if self.log_open is not None and self.doing is None:
+            self.desk.announce(self.log_open, on=bool(text) and not text.startswith("/"))
+        self.redraw()
+
+    def _people(self) -> list[str]:
+        return self.desk.everyone(self.log_open)
+
+    # --- what the parts say ---------------------------------------------------------------------
+
+    async def on_sidebar_wanted(self, event: Sidebar.Wanted) -> None:
+        """A conversation was chosen."""
+        self.background(self.enter(event.log))
+
+    def on_pane_older(self, event: Pane.Older) -> None:
+        """The top is near."""
+        log = self.log_open
+        thread = self.desk.threads.get(log) if log else None
+        if log is not None and thread is not None and thread.more:
+            self.background(self.desk.older(log))
+
+    def on_pane_seen(self, event: Pane.Seen) -> None:
+        """The read cursor moves with what is really shown."""
+        if event.end:
+            self.fresh = 0
+        log = self.log_open
+        thread = self.desk.threads.get(log) if log else None
+        if log is None or thread is None or not self._shown():
+            return
+        seq = thread.last if event.end else event.seq
+        row = self.desk.row(log)
+        if seq and row is not None and (seq > row.read or (event.end and row.marked)):
+            self.background(self.desk.client.mark_read(log, seq))
+
+    def _shown(self) -> bool:
+        listing = self.screen_stack[0].has_class("listing")
+        return self._present and len(self.screen_stack) == 1 and not listing
+
+    def on_pane_resized(self, event: Pane.Resized) -> None:
+        """Lines have another width."""
+        self._draw_thread()
+
+    def on_pane_chosen(self, event: Pane.Chosen) -> None:
+        """Show what can be done with it."""
+        self.redraw()
+
+    def on_app_focus(self) -> None:
+        """Somebody looks at it."""
+        self._present = True
+        self.desk.client.away(False)
+        self._draw_thread()
+
+    def on_app_blur(self) -> None:
+        """Nobody does."""
+        self._present = False
+        self.desk.client.away(True)
+
+    def on_resize(self, event: ui.Resize | None = None) -> None:
+        """List and messages beside each other, or in turns."""
+        width = event.size.width if event is not None else self.size.width
+        base = self.screen_stack[0]
+        base.set_class(width < NARROW, "narrow")
+        if self.log_open is None:
+            base.set_class(width < NARROW, "listing")
+        self.redraw()
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    def action_leave(self) -> None:
+        """End the program."""
+        self._put_away()
+        self.exit(1 if self.ended else 0)
+
+    def action_near(self, by: int) -> None:
+        """The conversation below or above in the list."""
+        logs = [item.log for item in self.sidebar.items]
+        if logs and len(self.screen_stack) == 1:
+            at = logs.index(self.log_open) + by if self.log_open in logs else 0
+            self.background(self.enter(logs[at % len(logs)]))
+
+    def action_unread(self) -> None:
+        """The next conversation with something unread."""
+        logs = [i.log for i in self.sidebar.items if (i.unread or i.marked)]
+        logs = [log for log in logs if log != self.log_open]
+        if logs and len(self.screen_stack) == 1:
+            self.background(self.enter(logs[0]))
+
+    def action_list(self) -> None:
+        """To the list."""
+        base = self.screen_stack[0]
+        if base.has_class("narrow"):
+            base.add_class("listing")
+        self.sidebar.focus()
+
+    def action_help(self) -> None:
+        """The help page."""
+        self.run_worker(self.actions.run(Typed("help", "")), exit_on_error=True)
+
+    def action_cancel(self) -> None:
+        """Cancel what is half done, one thing at a time; at last, back to writing."""
+        if self.doing is not None:
+            if self.doing[0] == "edit":
+                self.composer.load("")
+            self.doing = None
+        elif self.pane.chosen:
+            self.pane.choose(Seq(0))
+        elif self.log_open is not None:
+            self.screen_stack[0].remove_class("listing")
+        self.composer.focus()
+        self.redraw()
+
+    def action_page(self, by: int) -> None:
+        """A page up or down in the messages, wherever the cursor is."""
+        self.pane.scroll_relative(y=by * (self.pane.size.height - 2), animate=False)
+
+    def action_newest(self) -> None:
+        """To the end."""
+        self.pane.go_end()
+
+    async def on_key(self, event: ui.Key) -> None:
+        """Keys on a chosen message."""
+        if self.focused is not self.pane:
+            return
+        keys = {"r": "reply", "e": "edit", "x": "recall", "delete": "recall", "p": "pin"}
+        if event.key in ("up", "k"):
+            self.pane.step(-1)
+        elif event.key in ("down", "j"):
+            self.pane.step(1)
+            if not self.pane.chosen:
+                self.composer.focus()
+        elif event.key in keys:
+            self.run_worker(self.actions.run(Typed(keys[event.key], "")), exit_on_error=True)
+        elif event.key == "c":
+            self.actions.copy()
+        elif event.character == "+":
+            self.composer.load("/react ")
+            self.composer.focus()
+        elif event.key == "enter":
+            self.run_worker(self.actions.run(Typed("reply", "")), exit_on_error=True)
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+
+async def run(client: Client, me: str, lang: str) -> tuple[int, str]:
+    """Show the client until the person leaves; the exit status and the last words."""
+    app = ChatApp(client, me, Words(lang))
+    async with client:
+        status = await app.run_async()
+    await asyncio.sleep(0)  # what was closed tells its tasks
+    return (status if status is not None else 1), app.ended
