@@ -143,8 +143,9 @@ def filled(page: str) -> str:
     """The page with its generated parts made anew."""
     for name, make in PARTS.items():
         region = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text = make()
-        page, count = region.subn(lambda found, text=text: f"{found[1]}{text}\n{found[2]}", page)
+        # A backslash in the text must not be taken for a reference to a group.
+        text = make().replace("\\", r"\\")
+        page, count = region.subn(rf"\g<1>{text}\n\g<2>", page)
         if count != 1:
             raise SystemExit(f"{PAGE}: {count} regions <!-- {name} -->, want 1")
     return page

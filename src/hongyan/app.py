@@ -85,6 +85,7 @@ class Node:
         self.authenticator.close()
 
 
+# size: a list of which part is made of what; there is nothing in it to follow
 def build_engine(
     config: Config,
     *,

@@ -5,6 +5,8 @@ called from one event loop. A method that waits raises StoreDown where the outco
 the part is broken; nothing else leaves an adapter but the refusals named here.
 """
 
+# size: all ports stand on one page, so that what an adapter owes is read in one go
+
 from __future__ import annotations
 
 import asyncio

@@ -32,6 +32,7 @@ from hongyan.engine.sync import Reader
 from hongyan.model.errors import (
     BadFrame,
     GoingAway,
+    Kicked,
     Refusal,
     TimedOut,
     Unauthenticated,
@@ -237,21 +238,22 @@ class Gateway:
                 self._p.hub.wake(peer)
 
     async def _admit(self, peer: Peer, hello: f.Hello) -> f.Welcome | None:
+        """Let a device in; None when its connection went away meanwhile. Raises its refusal."""
         p = self._p
         identity = await p.authenticator.authenticate(hello.token, admits=True)
         if identity.scopes:
             raise Unauthenticated("an API key opens no session; use it over HTTP")
-        device = DeviceId(check(DEVICE, identity.device or hello.device, "device"))
         if identity.device and hello.device != identity.device:
             raise Unauthenticated(f"this token is for device {identity.device}")
+        device = DeviceId(check(DEVICE, hello.device, "device"))
         epoch, evicted = await p.authenticator.admit(identity, device, hello.cls)
         for other in evicted:
-            p.bus.publish(Evicted(identity.tenant, identity.user, other, epoch, 206))
+            p.bus.publish(Evicted(identity.tenant, identity.user, other, epoch, Kicked.code))
         if peer.closing or peer not in p.hub.peers:
             return None
         self._counts.signed_in(user_key(identity.tenant, identity.user))
-        peer.identity, peer.epoch = identity, epoch
         p.metrics.sessions += 1
+        peer.identity, peer.epoch = identity, epoch
         peer.session.device = device
         peer.caller = Caller(
             identity.tenant,
@@ -261,23 +263,26 @@ class Gateway:
             ip=peer.link.ip,
             connection=uuid4().hex,
         )
-        large = await p.store.large_logs(identity.tenant, identity.user)
-        p.hub.attach(peer, large)
+        p.hub.attach(peer)
         p.notifier.came(peer)
+        p.hub.attach_all(peer, await p.store.large_logs(identity.tenant, identity.user))
+        return await self._welcome(identity, peer.caller, hello)
+
+    async def _welcome(self, identity: Identity, caller: Caller, hello: f.Hello) -> f.Welcome:
+        p = self._p
         inbox = await p.reader.inbox(
-            identity.tenant,
-            identity.user,
+            caller.tenant,
+            caller.user,
             after=hello.inbox,
             limit=hello.rows,
             large=hello.large,
         )
-        peer.token = hello.inbox
-        account = await p.directory.user(identity.tenant, identity.user)
+        account = await p.directory.user(caller.tenant, caller.user)
         return f.Welcome(
-            session=peer.caller.connection,
-            user=identity.user,
-            tenant=identity.tenant,
-            device=device,
+            session=caller.connection,
+            user=caller.user,
+            tenant=caller.tenant,
+            device=caller.device,
             now=p.clock.now_ms(),
             heartbeat_ms=p.config.limits.heartbeat_ms,
             limits=self._limits,

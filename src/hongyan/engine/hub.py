@@ -45,9 +45,9 @@ class Peer:
 
     __slots__ = (
         "_handle",
-        "away",
         "caller",
         "closing",
+        "departed",
         "epoch",
         "hub",
         "identity",
@@ -58,8 +58,6 @@ class Peer:
         "opened_at",
         "queued",
         "session",
-        "token",
-        "watching",
     )
 
     def __init__(
@@ -78,13 +76,11 @@ class Peer:
         self.ok = True  # the transport takes more
         self.queued = False  # in the hub's list for this tick
         self.closing = False
-        self.away = False
         self.opened_at = now
         self.epoch = 0
-        self.token = 0  # inbox token of the last sync on this connection
         self.large: list[LogId] = []
+        self.departed: set[LogId] = set()  # large logs left while the session was opening
         self.muted: set[LogId] = set()  # unsubscribed on this connection
-        self.watching: set[UserKey] = set()
 
     def received(self, message: bytes) -> None:
         """Take one whole WebSocket message. Never raises, never waits."""
@@ -169,7 +165,7 @@ class Hub:
                 logger.exception("flush failed")
                 peer.link.close(1011, "internal error")
 
-    def attach(self, peer: Peer, large: Iterable[LogId]) -> None:
+    def attach(self, peer: Peer) -> None:
         """Make an authenticated peer reachable. An older connection of the device must go."""
         identity = peer.identity
         if identity is None or peer not in self.peers:
@@ -180,8 +176,15 @@ class Hub:
             if other.session.device == device:
                 other.close(Replaced(), reconnect_after_ms=-1)
         self.users.setdefault(key, []).append(peer)
-        for log in large:
-            self.attach_large(peer, log)
+
+    def attach_all(self, peer: Peer, large: Iterable[LogId]) -> None:
+        """Let a peer follow the large logs its user was in when they were read, which was after
+        `attach`: what was joined since is followed already, what was left since is not."""
+        if peer in self.peers:
+            for log in large:
+                if log not in peer.departed and log not in peer.large:
+                    self.attach_large(peer, log)
+        peer.departed.clear()
 
     def attach_large(self, peer: Peer, log: LogId) -> None:
         """Let a peer follow a large log."""
@@ -330,6 +333,7 @@ class Hub:
         for change in hint.members:
             if change.join:
                 for peer in self.users.get(user_key(tenant, change.user), ()):
+                    peer.departed.discard(hint.log)
                     if hint.log not in peer.large:
                         self.attach_large(peer, hint.log)
 
@@ -348,6 +352,8 @@ class Hub:
             if change.leave and state.large:
                 for peer in self.users.get(key, ()):
                     self.detach_large(peer, hint.log)
+                    if peer.session.state == "opening":
+                        peer.departed.add(hint.log)
             if key in self.users:  # its row changed in a way the entries alone do not tell
                 self.on_rows(RowsChanged(tenant, change.user, (hint.log,)))
 
