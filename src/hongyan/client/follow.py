@@ -107,6 +107,7 @@ class Follower:
         self._random, self._keep = random_, keep
         self.file: DataFile | None = None
         self.opened: dict[LogId, Opened] = {}
+        self._lacking: set[LogId] = set()  # opened logs of which something has to be read
         self.over: Exception | None = None  # Closed, or why the client stopped
 
     # --- for the application --------------------------------------------------------------------
@@ -125,6 +126,7 @@ class Follower:
                 held.loaded = replica.last > 0
                 replica.reset(visible_floor(row), row.epoch, self._clock())
                 replica.hint(row.head, self._clock(), urgent=True)
+        self._look(log, held)
         self._work(log, held)
         while not held.loaded:
             self._check(held)
@@ -133,6 +135,7 @@ class Follower:
 
     def drop(self, log: LogId) -> None:
         """Stop following."""
+        self._lacking.discard(log)
         if (held := self.opened.pop(log, None)) is not None:
             held.error = Refusal("the log was closed")
             held.pulse.fire()
@@ -205,6 +208,7 @@ class Follower:
         held = self.opened.get(log)
         if held is not None:
             held.replica.hint(head, self._clock(), urgent=urgent)
+            self._look(log, held)
         return held is not None
 
     def reset(self, frame: Reset) -> None:
@@ -246,7 +250,8 @@ class Follower:
     def due(self) -> float | None:
         """When `work` has something to do; None = nothing is missing anywhere."""
         first: float | None = None
-        for held in self.opened.values():
+        for log in self._lacking:
+            held = self.opened[log]
             if held.filling or held.error is not None:
                 continue
             due = held.replica.due() if held.loaded else 0.0
@@ -257,8 +262,17 @@ class Follower:
 
     def work(self) -> None:
         """Start to read what has been missing long enough. Only while connected."""
-        for log, held in self.opened.items():
-            self._work(log, held)
+        for log in list(self._lacking):
+            self._work(log, self.opened[log])
+
+    def _look(self, log: LogId, held: Opened) -> None:
+        """Keep the list of logs that lack something: asked after every message, so it is short."""
+        if self.opened.get(log) is not held:
+            return  # shut, and perhaps opened anew
+        if not held.loaded or held.replica.due() is not None:
+            self._lacking.add(log)
+        else:
+            self._lacking.discard(log)
 
     def _work(self, log: LogId, held: Opened) -> None:
         now = self._clock()
@@ -288,6 +302,7 @@ class Follower:
             return  # `over` tells the readers
         finally:
             held.filling = False
+            self._look(log, held)
             held.pulse.fire()
 
     def _pause(self, held: Opened, least: float) -> None:
@@ -317,6 +332,7 @@ class Follower:
             self._server.emit(Entries(log, tuple(applied)))
         if applied or cut is not None:
             held.pulse.fire()
+        self._look(log, held)
 
     def _cache(self, log: LogId, replica: Replica, applied: list[Entry]) -> None:
         if self.file is None:
