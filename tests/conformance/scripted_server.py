@@ -27,6 +27,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from ssl import SSLContext
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,8 +47,9 @@ class Mismatch(AssertionError):
 class ScriptedServer:
     """Plays one script at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, ssl: SSLContext | None = None) -> None:
         self.port = 0
+        self._ssl = ssl
         self.names: dict[str, Any] = {}
         self.connections = 0
         self._server: Server | None = None
@@ -58,7 +60,12 @@ class ScriptedServer:
 
     async def __aenter__(self) -> Self:
         self._server = await serve(
-            self._connected, "127.0.0.1", 0, subprotocols=[SUBPROTOCOL], ping_interval=None
+            self._connected,
+            "127.0.0.1",
+            0,
+            subprotocols=[SUBPROTOCOL],
+            ping_interval=None,
+            ssl=self._ssl,
         )
         self.port = next(iter(self._server.sockets)).getsockname()[1]
         return self

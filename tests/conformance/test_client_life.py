@@ -6,6 +6,7 @@ import asyncio
 import random
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 from scripted_server import ScriptedServer
+from test_transport_tls import make_pair
 
 from hongyan.client import (
     Client,
@@ -536,6 +538,29 @@ async def test_signals_receipts_and_gaps_are_events(server: ScriptedServer) -> N
         assert (await event_of(stream, events.Receipted)).read == 2
         assert (await event_of(stream, events.Dropped)).n == 4
         assert client.rows[A].peer_read == 2
+
+
+async def test_X13_only_a_server_that_proves_itself_gets_the_token(tmp_path: Path) -> None:
+    (cert, key), (stranger, _) = make_pair(tmp_path, "ours"), make_pair(tmp_path, "other")
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(cert, key)
+    async with ScriptedServer(serving) as server:
+        url = f"https://localhost:{server.port}"
+        trusting = ssl.create_default_context(cafile=str(cert))
+        async with Client(url, token, device="d1", ssl=trusting) as client:
+            await play(server, HELLO, {"send": welcome()})
+            await soon(client.connected())
+        seen = server.connections
+        others = ssl.create_default_context(cafile=str(stranger))
+        for address, trust in (
+            (url, others),
+            (url, None),
+            (url.replace("localhost", "127.0.0.1"), trusting),
+        ):
+            async with Client(address, token, device="d1", ssl=trust) as client:
+                gone = await event_of(client.events(), events.Disconnected)
+                assert "SSLCertVerificationError" in gone.reason
+        assert server.connections == seen
 
 
 def test_a_device_has_a_proper_name() -> None:

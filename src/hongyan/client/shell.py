@@ -225,7 +225,7 @@ class Shell:
             self._why = why
             return f"no token: {why.text}"
         except Exception as exc:  # the application's own; it may work next time
-            return self._failed(f"no token: {exc!r}")
+            return self._failed(f"no token: {type(exc).__name__} {exc}".rstrip())
         try:
             self._link = await connect(
                 self._url,
@@ -235,7 +235,7 @@ class Shell:
                 ssl=self._ssl,
             )
         except CONNECT_ERRORS as exc:
-            return self._failed(f"cannot connect: {exc!r}")
+            return self._failed(f"cannot connect: {type(exc).__name__} {exc}".rstrip())
         try:
             self._link.write(self.session.hello(token, self.clock()))
             self.poke()
