@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 import msgspec
 
+from hongyan.adapters.sqlite import SqliteStore
 from hongyan.bench.chat import PATIENCE_S, TICK_S
 from hongyan.bench.links import Link, Seen, Tally, connect, in_crowds, percentile
 from hongyan.bench.server import ServerProcess
-from hongyan.model.ids import LogId, OpId
-from hongyan.wire import frames as f
+from hongyan.model.ids import OpId, UserId, log_id
+from hongyan.model.log import Commit, MemberChange, Role, Write
 
-INVITED_AT_ONCE = 100
+LOG = log_id("main", "g", "bench")
+JOINED_AT_ONCE = 1000
 
 
 class FanoutResult(msgspec.Struct, frozen=True):
@@ -40,46 +43,80 @@ class FanoutResult(msgspec.Struct, frozen=True):
     kb_per_connection: float
 
 
+async def fill(data: Path, members: int) -> None:
+    """Write a data directory that holds one group of m0 (its owner) to m<members-1>."""
+    store = SqliteStore(data)
+    try:
+        now = time.time_ns() // 1_000_000
+        for start in range(0, members, JOINED_AT_ONCE):
+            users = [UserId(f"m{n}") for n in range(start, min(members, start + JOINED_AT_ONCE))]
+            owner = Role.OWNER if not start else None
+            await store.commit(
+                Commit(
+                    log=LOG,
+                    sender=UserId("m0"),
+                    op=OpId(f"fill-{start}"),
+                    hash=b"0" * 16,
+                    at=now,
+                    writes=(Write("created", b'{"title":"bench"}'),) if not start else (),
+                    expect=0 if not start else -1,
+                    state=b'{"title":"bench","owner":"m0"}' if not start else None,
+                    members=tuple(
+                        MemberChange(user=user, join=True, role=owner if user == "m0" else None)
+                        for user in users
+                    ),
+                    touch=None,
+                )
+            )
+    finally:
+        await store.close()
+
+
+class _Load:
+    """What a run counts besides the tally."""
+
+    def __init__(self) -> None:
+        self.due = [0.0]
+        self.delays: list[float] = []
+
+    def got(self, seen: Seen, now: float) -> None:
+        numbers = [int(e.op.rpartition("-")[2]) for e in seen.entries if e.type == "message"]
+        self.delays.extend(now - self.due[number] for number in numbers)
+
+    async def send(self, link: Link, rate: float, total: int, size: int) -> float:
+        """Send what is due, tick by tick; the seconds it took."""
+        loop, due = asyncio.get_running_loop(), self.due
+        began = loop.time()
+        head = f'{{"t":"call","name":"chat.send","log":"{LOG}","op":"s-'
+        tail = f',"args":{{"content":{{"type":"text","text":"{"x" * size}"}}}}}}'
+        while len(due) <= total:
+            now = loop.time()
+            while len(due) <= total and began + (len(due) - 1) / rate <= now:
+                number = len(due)
+                due.append(began + (number - 1) / rate)
+                link.send(f'{head}{number}","ref":{number}{tail}'.encode())
+            await asyncio.sleep(TICK_S)
+        return loop.time() - began
+
+
 async def run(
     server: ServerProcess, *, members: int, online: int, rate: float, seconds: float, size: int
 ) -> FanoutResult:
-    """A group of `members`, of whom `online` listen; one of them sends `rate` messages a second.
-
-    Members who are not online are accounts that joined by invitation and never connect.
-    """
-    tally, due = Tally(), [0.0]
-    delays: list[float] = []
-
-    def got(seen: Seen, now: float) -> None:
-        numbers = [int(e.op.rpartition("-")[2]) for e in seen.entries if e.type == "message"]
-        delays.extend(now - due[number] for number in numbers)
+    """`server` serves a directory made by `fill`; `online` of its members listen, m0 sends."""
+    tally, load = Tally(), _Load()
 
     async def one(user: str) -> Link:
         return await connect(server.url, server.token(user), "d1", tally, lambda ref, now: None)
 
     before = server.usage()
     links: list[Link] = await in_crowds([partial(one, f"m{n}") for n in range(online)])
-    idle = server.usage()
-    log = await _gather(server, links, members, tally)
-    links[online // 2].on_deliver = got  # one listener's clock: the others are counted
     await asyncio.sleep(1.0)
-    tally.acked = tally.delivered = tally.duplicates = tally.gaps = 0
     start = server.usage()
-    loop = asyncio.get_running_loop()
-    began, total = loop.time(), int(rate * seconds)
-    head = f'{{"t":"call","name":"chat.send","log":"{log}","op":"s-'
-    tail = f',"args":{{"content":{{"type":"text","text":"{"x" * size}"}}}}}}'
-    while len(due) <= total:
-        now = loop.time()
-        while len(due) <= total and began + (len(due) - 1) / rate <= now:
-            number = len(due)
-            due.append(began + (number - 1) / rate)
-            links[0].send(f'{head}{number}","ref":{number}{tail}'.encode())
-        await asyncio.sleep(TICK_S)
-    took = loop.time() - began
+    links[online // 2].on_deliver = load.got  # one listener's clock: the others are counted
+    total = int(rate * seconds)
+    took = await load.send(links[0], rate, total, size)
     await _settle(tally, total * online)
-    usage = server.usage()
-    cpu = usage.cpu_s - start.cpu_s
+    cpu = server.usage().cpu_s - start.cpu_s
     for link in links:
         link.transport.disconnect()
     return FanoutResult(
@@ -98,38 +135,10 @@ async def run(
         cpu_us_per_send=round(cpu / max(tally.acked, 1) * 1e6, 1),
         cpu_us_per_delivery=round(cpu / max(tally.delivered, 1) * 1e6, 2),
         server_cpu=round(cpu / took, 3),
-        p50_ms=round(percentile(delays, 0.5) * 1e3, 2),
-        p99_ms=round(percentile(delays, 0.99) * 1e3, 2),
-        kb_per_connection=round((idle.rss_bytes - before.rss_bytes) / online / 1024, 1),
+        p50_ms=round(percentile(load.delays, 0.5) * 1e3, 2),
+        p99_ms=round(percentile(load.delays, 0.99) * 1e3, 2),
+        kb_per_connection=round((start.rss_bytes - before.rss_bytes) / online / 1024, 1),
     )
-
-
-async def _gather(server: ServerProcess, links: list[Link], members: int, tally: Tally) -> str:
-    """Make the group: the first link creates it, the others are invited."""
-    owner = links[0]
-
-    async def absent(user: str) -> None:
-        link = await connect(server.url, server.token(user), "d1", tally, lambda ref, now: None)
-        link.transport.disconnect()
-
-    await in_crowds([partial(absent, f"m{n}") for n in range(len(links), members)])
-    made = await owner.ask(1 << 40, _call("chat.create", "make", {"title": "bench"}))
-    log = str(made["log"])
-    users = [f"m{n}" for n in range(1, members)]
-    for start in range(0, len(users), INVITED_AT_ONCE):
-        args = {"users": users[start : start + INVITED_AT_ONCE]}
-        answer = await owner.ask(
-            (1 << 40) + start + 1,
-            _call("chat.invite", f"in-{start}", args, (1 << 40) + start + 1, log),
-        )
-        if answer["t"] != "ack":
-            raise ConnectionError(f"chat.invite: {answer}")
-    return log
-
-
-def _call(name: str, op: str, args: Any, ref: int = 1 << 40, log: str = "") -> f.Call:
-    raw = msgspec.Raw(msgspec.json.encode(args))
-    return f.Call(ref=ref, name=name, op=OpId(op), log=LogId(log), args=raw)
 
 
 async def _settle(tally: Tally, expected: int) -> None:

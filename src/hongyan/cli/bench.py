@@ -108,13 +108,18 @@ def fanout(
     """One group with many listeners."""
     if online > members:
         raise click.UsageError("--online is at most --members")
-    result = _measure(
-        lambda server: fanout_bench.run(
-            server, members=members, online=online, rate=rate, seconds=seconds, size=size
-        ),
-        as_json,
-        out,
-    )
+    with tempfile.TemporaryDirectory(prefix="hongyan-bench-") as folder:
+        data = Path(folder)
+        click.echo("filling the store…", err=True)
+        uvloop.run(fanout_bench.fill(data, members))
+        result = _measure(
+            lambda server: fanout_bench.run(
+                server, members=members, online=online, rate=rate, seconds=seconds, size=size
+            ),
+            as_json,
+            out,
+            data,
+        )
     sys.exit(0 if result.delivered == result.expected and not result.duplicates else 1)
 
 
