@@ -85,7 +85,7 @@ class Painter:
             self._width = width
         before = self._cache
         self._cache = {}
-        blocks = [Block("top", Seq(0), [self._middle(top, FAINT), []])] if top else []
+        blocks = [Block("top", Seq(0), [self._middle(top, FAINT)])] if top else []
         last: tuple[str, int] = ("", 0)
         day = None
         for message in thread:

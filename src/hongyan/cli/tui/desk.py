@@ -50,6 +50,7 @@ class Desk:
         self.people = People()
         self.drafts: dict[LogId, str] = {}  # texts begun
         self.touched: dict[LogId, int] = {}
+        self.called: dict[LogId, Seq] = {}  # the newest mention that was seen coming
         self.threads: OrderedDict[LogId, Thread] = OrderedDict()
         self.members: dict[LogId, list[str]] = {}
         self.retry_at: float | None = None  # monotonic; None = no pause runs
@@ -71,6 +72,7 @@ class Desk:
             now=time.monotonic(),
             touched=self.touched,
             drafts=self.drafts,
+            called=self.called,
         )
 
     def row(self, log: LogId) -> InboxRow | None:
@@ -212,6 +214,8 @@ class Desk:
                     fresh.append((event.log, message))
             case events.Skipped() if event.log in self.threads:
                 self.threads[event.log].cut(event.cut, self.client.replica(event.log))
+            case events.RowChanged():
+                self._row_changed(event.row)
             case events.Signalled():
                 self._signal(event)
             case events.Acked() | events.Refused():
@@ -220,6 +224,14 @@ class Desk:
                 self._reload()
         self.changed()
         return fresh
+
+    def _row_changed(self, row: InboxRow) -> None:
+        """The server counts mentions with its next row; the last message tells now."""
+        last = row.last
+        if last is not None and last.sender != self.me and b'"mention' in bytes(last.body):
+            body = msgspec.json.decode(last.body)
+            if self.me in body.get("mentions", ()) or body.get("mention_all"):
+                self.called[row.log] = last.seq
 
     def _signal(self, event: events.Signalled) -> None:
         body = msgspec.json.decode(event.body)

@@ -16,22 +16,10 @@ from hongyan.cli.tui.slash import ALL
 from hongyan.cli.tui.widths import fit
 from hongyan.cli.tui.words import Words
 
-CSS = """
-ModalScreen { align: center middle; background: #0b1017 60%; }
-.box { width: 90%; max-width: 76; height: auto; max-height: 90%; background: #161d28;
-       border: round #34506e; border-title-color: #7fd1b9; border-subtitle-color: #566070;
-       padding: 1 2; }
-.box VerticalScroll { height: auto; max-height: 100%; scrollbar-size-vertical: 1; }
-.box Static { width: 100%; height: auto; }
-.box OptionList { height: auto; max-height: 100%; border: none; background: #161d28;
-                  scrollbar-size-vertical: 1; padding: 0; }
-"""
-
 
 class Panel(ModalScreen[None]):
     """A page of text."""
 
-    CSS = CSS
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,f1", "leave", show=False)]
 
     def __init__(self, title: str, text: Text, foot: str) -> None:
@@ -53,7 +41,6 @@ class Panel(ModalScreen[None]):
 class Picker(ModalScreen[Any]):
     """Lines to choose from; gives the value of the chosen one, or None."""
 
-    CSS = CSS
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", show=False)]
 
     def __init__(self, title: str, lines: list[tuple[Text, Any]], foot: str) -> None:

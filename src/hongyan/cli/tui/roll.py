@@ -130,9 +130,10 @@ def items(
     now: float = 0.0,
     touched: Mapping[LogId, int] | None = None,
     drafts: Mapping[LogId, str] | None = None,
+    called: Mapping[LogId, int] | None = None,
 ) -> list[Item]:
     """The list: pinned first, then the newest. `touched` (ms) lifts those opened just now,
-    `drafts` are texts begun and not sent."""
+    `drafts` are texts begun and not sent, `called` the newest mention seen coming."""
     found = []
     for row in rows:
         if kind_of(row.log) not in SHOWN:
@@ -148,7 +149,7 @@ def items(
             preview=words("draft") + " ".join(begun.split()) if begun else preview,
             at=row.last.at if row.last else 0,
             unread=row.unread,
-            called=row.mentions > 0,
+            called=row.unread > 0 and (row.mentions > 0 or (called or {}).get(row.log, 0) > row.read),
             marked=row.marked,
             muted=bool(settings.get("mute")),
             pinned=bool(settings.get("pinned")),

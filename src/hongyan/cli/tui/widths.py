@@ -97,7 +97,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _ends(piece: str) -> bool:
-    return piece[-1] in " -/" or cell_len(piece[-1]) > 1 or piece[-1] in "，。、；：？！"
+    return piece[-1] in " -" or cell_len(piece[-1]) > 1 or piece[-1] in "，。、；：？！"
 
 
 def _chop(piece: str, width: int) -> list[str]:

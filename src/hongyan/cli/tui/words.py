@@ -126,7 +126,7 @@ EN = {
     "h_reply": "answer the chosen message",
     "h_edit": "change your message",
     "h_recall": "take your message back",
-    "h_react": "put an emoji on a message, or take it off",
+    "h_react": "emoji on a message, on or off",
     "h_pin": "pin a message, or unpin it",
     "h_search": "find messages everywhere",
     "h_mute": "notifications off, or on again",
