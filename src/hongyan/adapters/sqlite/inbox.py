@@ -42,6 +42,7 @@ counts AS (
                     AND n.sender <> {user}
                 EXCEPT
                 SELECT seq FROM hidden y WHERE y.lid = mine.lid AND y.ukey = mine.ukey
+                    AND y.seq > base
             )
         ) ELSE 0 END AS mentioned,
         CASE WHEN top_ord > 0 THEN (
@@ -56,7 +57,7 @@ counts AS (
             SELECT json_array(p.read, p.delivered) FROM members p
             WHERE p.lid = mine.lid AND p.ukey <> mine.ukey ORDER BY p.ukey LIMIT 1
         ) END AS peer
-    FROM mine
+    FROM mine LIMIT -1  -- keeps SQLite from computing these again for each use: 23 to 17 us a row
 )
 SELECT c.log, c.useq, c.top, c.top_ord, c.unread, c.mentioned, c.role, c.since, c.read,
     c.delivered, c.epoch, c.floor, c.until, c.cleared, c.marked, c.mark, c.members, c.is_large,
@@ -74,8 +75,8 @@ _PAGE = _VIEW.format(
     user="?5",
 )
 _SOME = _VIEW.format(
-    source="json_each(?1) j JOIN logs l ON l.log = j.value"
-    " JOIN members m ON m.lid = l.lid AND m.ukey = ?2 JOIN heads h ON h.lid = l.lid",
+    source="json_each(?1) j CROSS JOIN logs l ON l.log = j.value"  # CROSS: in this order
+    " CROSS JOIN members m ON m.lid = l.lid AND m.ukey = ?2 CROSS JOIN heads h ON h.lid = l.lid",
     user="?3",
 )
 _peer = msgspec.json.Decoder(tuple[Seq, Seq]).decode
