@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hongyan.adapters.sqlite import SqliteStore
+from hongyan.adapters.sqlite import SqliteStore, places
 from hongyan.adapters.sqlite.check import check
 from hongyan.adapters.sqlite.files import DATABASE
 from hongyan.model.log import Commit, MemberChange, Write
@@ -16,8 +16,15 @@ LOG = "main/g/room"
 HI = Write("message", b'{"text":"hi"}', count=True)
 
 
+@pytest.fixture(params=["_new", ""])
+def tier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """In which of the two tables of places and of ops the rows are."""
+    monkeypatch.setattr(places, "KEEP", 99 if request.param else 0)
+    return str(request.param)
+
+
 @pytest.fixture
-async def data(tmp_path: Path) -> Path:
+async def data(tmp_path: Path, tier: str) -> Path:
     """Ann said five things to bob, recalled the second; bob read two and hid the fourth."""
     store = SqliteStore(tmp_path)
     steps = (
@@ -40,9 +47,12 @@ def test_D22_a_sound_store_has_no_fault(data: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "found"),
     [
-        ("DELETE FROM entries WHERE seq=3", {"seqs", "ord", "unread"}),
-        ("DELETE FROM entries WHERE seq=6", {"seqs", "head"}),
-        ("UPDATE entries SET seq=9 WHERE seq=6", {"seqs", "head"}),
+        ("DELETE FROM entries WHERE seq=3", {"seqs", "ord", "unread", "place"}),
+        ("DELETE FROM entries WHERE seq=6", {"seqs", "head", "place"}),
+        ("UPDATE entries SET seq=9 WHERE seq=6", {"seqs", "place"}),
+        ("UPDATE places{tier} SET pos=pos+1 WHERE seq=6", {"place", "head"}),
+        ("DELETE FROM places{tier} WHERE seq=5", {"place", "position", "unread"}),
+        ("INSERT INTO places{tier} VALUES (1, 9, 9)", {"place"}),
         ("UPDATE heads SET head=9", {"seqs", "head"}),
         ("UPDATE heads SET ord=9", {"head", "unread"}),
         ("UPDATE heads SET counted=3", {"head"}),
@@ -55,19 +65,19 @@ def test_D22_a_sound_store_has_no_fault(data: Path) -> None:
             {"cursor", "position", "unread"},
         ),
         ("UPDATE members SET delivered=1 WHERE ukey='main/bob'", {"cursor"}),
-        ("UPDATE ops SET last=9 WHERE op='1'", {"op"}),
+        ("UPDATE ops{tier} SET last=9 WHERE op='1'", {"op"}),
         ("UPDATE entries SET body=CAST('{\"a\":1}' AS BLOB) WHERE seq=2", {"erased"}),
         ("DELETE FROM erased", set()),  # then it was never erased: unread follows
         ("INSERT INTO mentions VALUES (1, '*', 77, 'ann')", {"orphan"}),
         ("DELETE FROM heads", {"orphan"}),
         ("DELETE FROM logs", {"orphan"}),
-        ("INSERT INTO ops SELECT 7, sender, op, hash, first, last, at FROM ops", {"orphan"}),
+        ("UPDATE ops{tier} SET lid=7", {"orphan"}),
     ],
 )
-def test_D22_each_damage_is_found(data: Path, damage: str, found: set[str]) -> None:
+def test_D22_each_damage_is_found(data: Path, tier: str, damage: str, found: set[str]) -> None:
     db = sqlite3.connect(data / DATABASE)
     with db:
-        assert db.execute(damage).rowcount > 0
+        assert db.execute(damage.replace("{tier}", tier)).rowcount > 0
     db.close()
 
     faults = list(check(data))

@@ -4,6 +4,7 @@ files.py      the data directory: lock, version, migrations, soundness at start
 writer.py     the one write thread: a group of jobs, one transaction, one fsync
 bulk.py       the plain commits of a group, all at once in a few big statements
 single.py     any commit, one at a time
+places.py     where entries stand and which ops were done, kept cheap to write
 moves.py      cursors
 touches.py    whose inbox rows are already above their last sync
 reading.py    the read threads and what they ask

@@ -18,7 +18,6 @@ import msgspec
 from hongyan.adapters.sqlite.logs import (
     ENTRY,
     MENTION,
-    OP,
     Head,
     Logs,
     answer,
@@ -26,23 +25,28 @@ from hongyan.adapters.sqlite.logs import (
     mention_rows,
     save_heads,
 )
+from hongyan.adapters.sqlite.places import OpRow, Places, next_pos
 from hongyan.adapters.sqlite.touches import Touches
-from hongyan.adapters.sqlite.values import array, run
+from hongyan.adapters.sqlite.values import run
 from hongyan.model.ids import LogId, tenant_of
 from hongyan.model.log import EDIT, Commit, Committed
 
-_numbers = msgspec.json.Decoder(set[int]).decode
+Picked = tuple[int, Commit, Head]  # place in the group, what, and the head it will move
 
 
 def commit_plain(
-    db: sqlite3.Connection, logs: Logs, touches: Touches, commits: Sequence[Commit]
+    db: sqlite3.Connection,
+    logs: Logs,
+    touches: Touches,
+    places: Places,
+    commits: Sequence[Commit],
 ) -> list[Committed | None]:
     """Commit what is plain; None stands where `single.py` has to do it."""
     answers: list[Committed | None] = [None] * len(commits)
     aside = {c.log for c in commits if not _is_plain(c)}
     lids = logs.lids(db, {c.log for c in commits} - aside)
     known = heads(db, lids.values())
-    picked: list[tuple[int, Commit, Head]] = []
+    picked: list[Picked] = []
     seen: set[tuple[LogId, str, str]] = set()
     for i, commit in enumerate(commits):
         if commit.log in aside:
@@ -56,12 +60,12 @@ def commit_plain(
         picked.append((i, commit, known[lid]))
     while picked:
         picked = [item for item in picked if item[1].log not in aside]
-        repeated = _write_ops(db, picked)
+        repeated = places.add_ops(db, _ops(picked))
         if not repeated:
             break
         aside.update(commit.log for _, commit, head in picked if head.lid in repeated)
     if picked:
-        _write(db, touches, picked, answers)
+        _write(db, touches, places, picked, answers)
     return answers
 
 
@@ -78,49 +82,34 @@ def _fits(commit: Commit, head: Head) -> bool:
     return not needs_roster or commit.roster == head.roster
 
 
-def _write_ops(db: sqlite3.Connection, picked: Sequence[tuple[int, Commit, Head]]) -> set[int]:
-    """Write the ops of all, or of none and give the logs in which an op is a repeat.
-
-    Repeats are rare, so they are not looked for: a row too few tells of them.
-    """
-    if not picked:
-        return set()
+def _ops(picked: Sequence[Picked]) -> list[OpRow]:
+    """The ops of all, with the seqs they will take."""
     at = {head.lid: head.head for _, _, head in picked}
-    rows = []
+    rows: list[OpRow] = []
     for _, c, head in picked:
         first = at[head.lid] + 1
         at[head.lid] += len(c.writes)
         rows.append((head.lid, c.sender, c.op, c.hash, first, at[head.lid], c.at))
-    rows.sort()  # hot: neighbours share a page of the tree
-    db.execute("SAVEPOINT ops")
-    if run(db, OP, rows, "ON CONFLICT DO NOTHING") == len(rows):
-        db.execute("RELEASE ops")
-        return set()
-    db.execute("ROLLBACK TO ops")
-    db.execute("RELEASE ops")
-    found = db.execute(
-        "SELECT json_group_array(o.lid) FROM json_each(?) j JOIN ops o"
-        " ON o.lid=json_extract(j.value,'$[0]') AND o.sender=json_extract(j.value,'$[1]')"
-        " AND o.op=json_extract(j.value,'$[2]')",
-        (array(row[:3] for row in rows),),
-    ).fetchone()[0]
-    return _numbers(found)
+    return rows
 
 
 def _write(
     db: sqlite3.Connection,
     touches: Touches,
-    picked: Sequence[tuple[int, Commit, Head]],
+    places: Places,
+    picked: Sequence[Picked],
     answers: list[Committed | None],
 ) -> None:
     """Write entries, heads, own cursors, mentions and inbox rows of commits that all fit."""
     entries, mentions, wanted, touching = [], [], [], []
     sent: dict[tuple[int, str], tuple[int, int]] = {}
     changed: dict[int, Head] = {}
+    pos = next_pos(db)
     for i, c, head in picked:
         first, tenant = head.head + 1, tenant_of(c.log)
         for write in c.writes:
-            entries.append(head.add(write, c))
+            entries.append(head.add(write, c, pos))
+            pos += 1
             if write.count:
                 sent[head.lid, f"{tenant}/{c.sender}"] = (head.head, head.ord)
             if write.mentions or write.mention_all:
@@ -132,6 +121,7 @@ def _write(
             touching.append((i, committed))
             wanted.append((tenant, head.lid, users))
     run(db, ENTRY, entries)
+    places.add_entries(db, entries)
     save_heads(db, changed.values())
     run(
         db,

@@ -13,6 +13,7 @@ import msgspec
 
 from hongyan.adapters.sqlite import inbox
 from hongyan.adapters.sqlite.files import open_for_reading, pending
+from hongyan.adapters.sqlite.places import at, between
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -33,6 +34,15 @@ _FAULTS = {
                 max(e.seq) AS high
             FROM heads h LEFT JOIN entries e ON e.lid=h.lid GROUP BY h.lid) x
         WHERE n<>head-floor+1 OR (n AND (low<>floor OR high<>head))""",
+    "place": f"""
+        SELECT {_NAME}, 'seq ' || seq || ' is said to stand at ' || coalesce(said, '-')
+            || ', not ' || coalesce(pos, '-')
+        FROM (SELECT e.lid, e.seq, e.pos, {at("e.lid", "e.seq")} AS said FROM entries e
+            UNION ALL
+            SELECT p.lid, p.seq, (SELECT pos FROM entries e
+                WHERE e.pos=p.pos AND e.lid=p.lid AND e.seq=p.seq), p.pos
+            FROM (SELECT * FROM places UNION ALL SELECT * FROM places_new) p) x
+        WHERE pos IS NOT said""",
     "ord": f"""
         SELECT {_NAME}, 'seq ' || seq || ' has ord ' || ord || ', not ' || want
         FROM (SELECT e.lid, e.seq, e.ord, h.floor_ord
@@ -43,11 +53,10 @@ _FAULTS = {
         SELECT {_NAME}, 'ord ' || ord || ', newest countable ' || counted || ', not '
             || want || ' and ' || newest
         FROM (SELECT h.lid, h.ord, h.counted,
-                coalesce((SELECT ord FROM entries e WHERE e.lid=h.lid AND e.seq=h.head),
-                    h.floor_ord) AS want,
-                coalesce((SELECT max(seq) FROM entries e WHERE e.lid=h.lid AND e.count),
-                    h.counted) AS newest
-            FROM heads h) x
+                coalesce((SELECT ord FROM entries WHERE pos={at("h.lid", "h.head")}),
+                    h.floor_ord) AS want, coalesce(newest, h.counted) AS newest
+            FROM heads h LEFT JOIN (SELECT lid, max(seq) AS newest FROM entries WHERE count
+                GROUP BY lid) USING (lid)) x
         WHERE ord<>want OR counted<>newest""",
     "members": f"""
         SELECT {_NAME}, count || ' members on record, ' || n || ' in the list'
@@ -57,7 +66,7 @@ _FAULTS = {
         WHERE count<>n""",
     "position": f"""
         SELECT {_NAME}, ukey || ': ' || what || ' ' || seq || ' has ord ' || ord || ', not ' || want
-        FROM (SELECT p.*, coalesce((SELECT ord FROM entries e WHERE e.lid=p.lid AND e.seq=p.seq),
+        FROM (SELECT p.*, coalesce((SELECT ord FROM entries WHERE pos={at("p.lid", "p.seq")}),
                 iif(p.seq=0, 0, h.floor_ord)) AS want, h.floor
             FROM (
                 SELECT lid, ukey, 'join' AS what, since-1 AS seq, since_ord AS ord FROM members
@@ -78,11 +87,12 @@ _FAULTS = {
             GROUP BY ukey, useq HAVING count(*)>1) x""",
     "op": f"""
         SELECT {_NAME}, 'op ' || op || ' of ' || sender || ' covers ' || first || ' to ' || last
-        FROM (SELECT o.*, h.head FROM ops o JOIN heads h ON h.lid=o.lid) x
+        FROM (SELECT o.*, h.head FROM
+            (SELECT * FROM ops UNION ALL SELECT * FROM ops_new) o JOIN heads h ON h.lid=o.lid) x
         WHERE last>head OR first>last+1""",
     "erased": f"""
         SELECT {_NAME}, 'seq ' || seq || ' is erased but has a body'
-        FROM (SELECT e.lid, e.seq FROM erased r JOIN entries e ON e.lid=r.lid AND e.seq=r.seq
+        FROM (SELECT e.lid, e.seq FROM erased r JOIN entries e ON e.pos={at("r.lid", "r.seq")}
             WHERE e.body<>CAST('{{}}' AS BLOB)) x""",
     "orphan": f"""
         SELECT {_NAME}, what FROM (
@@ -93,10 +103,12 @@ _FAULTS = {
             UNION SELECT lid, 'entries without log' FROM entries
                 WHERE lid NOT IN (SELECT lid FROM heads)
             UNION SELECT lid, 'ops without log' FROM ops WHERE lid NOT IN (SELECT lid FROM heads)
+            UNION SELECT lid, 'ops without log' FROM ops_new
+                WHERE lid NOT IN (SELECT lid FROM heads)
             UNION SELECT lid, 'members without log' FROM members
                 WHERE lid NOT IN (SELECT lid FROM heads)
-            UNION SELECT lid, 'mention of seq ' || seq FROM mentions m WHERE NOT EXISTS
-                (SELECT 1 FROM entries e WHERE e.lid=m.lid AND e.seq=m.seq)
+            UNION SELECT lid, 'mention of seq ' || seq FROM mentions m
+                WHERE {at("m.lid", "m.seq")} IS NULL
         ) x""",
 }
 
@@ -130,8 +142,9 @@ def _unread(db: sqlite3.Connection) -> Iterator[Fault]:
         tenant, user = ukey.split("/", 1)
         for row in inbox.page(db, tenant, user, -1, 1 << 62, 1 << 62):
             (unread,) = db.execute(
-                "SELECT count(*) FROM entries e JOIN logs l ON l.lid=e.lid AND l.log=?1"
-                " JOIN members m ON m.lid=l.lid AND m.ukey=?2 WHERE e.count AND e.seq<=?3"
+                "SELECT count(*) FROM logs l JOIN members m ON m.lid=l.lid AND m.ukey=?2"
+                f" JOIN entries e ON e.pos IN {between('l.lid', '1', '?3')}"
+                " WHERE l.log=?1 AND e.count"
                 " AND e.seq>max(m.since-1, m.cleared, m.read, m.sent)"
                 " AND NOT EXISTS (SELECT 1 FROM erased r WHERE r.lid=e.lid AND r.seq=e.seq)"
                 " AND NOT EXISTS (SELECT 1 FROM hidden y"

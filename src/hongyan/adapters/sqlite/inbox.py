@@ -45,14 +45,7 @@ counts AS (
                     AND y.seq > base
             )
         ) ELSE 0 END AS mentioned,
-        CASE WHEN top_ord > 0 THEN (
-            SELECT e.seq FROM entries e WHERE e.lid = mine.lid AND e.count
-                AND e.seq <= min(top, counted) AND e.seq >= bottom
-                AND NOT EXISTS (SELECT 1 FROM erased x WHERE x.lid = e.lid AND x.seq = e.seq)
-                AND NOT EXISTS (SELECT 1 FROM hidden y WHERE y.lid = e.lid
-                    AND y.ukey = mine.ukey AND y.seq = e.seq)
-            ORDER BY e.seq DESC LIMIT 1
-        ) END AS newest,
+        CASE WHEN top_ord > 0 THEN coalesce({newest_of_new}, {newest_of_old}) END AS newest,
         CASE WHEN direct THEN (
             SELECT json_array(p.read, p.delivered) FROM members p
             WHERE p.lid = mine.lid AND p.ukey <> mine.ukey ORDER BY p.ukey LIMIT 1
@@ -63,21 +56,36 @@ SELECT c.log, c.useq, c.top, c.top_ord, c.unread, c.mentioned, c.role, c.since, 
     c.delivered, c.epoch, c.floor, c.until, c.cleared, c.marked, c.mark, c.members, c.is_large,
     c.settings, c.state, c.peer,
     e.seq, e.type, e.sender, e.at, e.ord,
-    coalesce((SELECT x.body FROM entries x WHERE x.lid = c.lid AND x.target = c.newest
-        AND x.target > 0 AND x.slot = 'edit' AND x.seq > c.newest AND x.seq <= c.top
-        ORDER BY x.seq DESC LIMIT 1), e.body),
+    coalesce((SELECT x.body FROM entries x WHERE x.lid = c.lid AND x.target = e.seq
+        AND x.target > 0 AND x.slot = 'edit' AND x.seq > e.seq AND x.seq <= c.top
+        ORDER BY x.pos DESC LIMIT 1), e.body),
     e.count, e.target, e.slot, e.op, e.device
-FROM counts c LEFT JOIN entries e ON e.lid = c.lid AND e.seq = c.newest
+FROM counts c LEFT JOIN entries e ON e.pos = c.newest
 """
+# The pos of the newest entry to show; rows in places_new are newer than those in places.
+_NEWEST = """(
+            SELECT e.pos FROM {table} z CROSS JOIN entries e ON e.pos = z.pos
+            WHERE z.lid = mine.lid AND z.seq BETWEEN bottom AND min(top, counted) AND e.count
+                AND NOT EXISTS (SELECT 1 FROM erased x WHERE x.lid = z.lid AND x.seq = z.seq)
+                AND NOT EXISTS (SELECT 1 FROM hidden y WHERE y.lid = z.lid
+                    AND y.ukey = mine.ukey AND y.seq = z.seq)
+            ORDER BY z.seq DESC LIMIT 1
+        )"""
+_NEWEST_OF = {
+    "newest_of_new": _NEWEST.format(table="places_new"),
+    "newest_of_old": _NEWEST.format(table="places"),
+}
 _JOIN = "members m JOIN heads h ON h.lid = m.lid JOIN logs l ON l.lid = m.lid"
 _PAGE = _VIEW.format(
     source=f"{_JOIN} WHERE m.ukey = ?1 AND m.useq > ?2 AND m.useq <= ?3 ORDER BY m.useq LIMIT ?4",
     user="?5",
+    **_NEWEST_OF,
 )
 _SOME = _VIEW.format(
     source="json_each(?1) j CROSS JOIN logs l ON l.log = j.value"  # CROSS: in this order
     " CROSS JOIN members m ON m.lid = l.lid AND m.ukey = ?2 CROSS JOIN heads h ON h.lid = l.lid",
     user="?3",
+    **_NEWEST_OF,
 )
 _peer = msgspec.json.Decoder(tuple[Seq, Seq]).decode
 Raw = msgspec.Raw

@@ -14,12 +14,13 @@ from hongyan.model.log import Commit, Committed, Write
 
 MOST_NAMES = 100_000  # remembered; all are forgotten beyond that
 
-ENTRY = "INSERT INTO entries(lid,seq,ord,type,sender,device,at,count,target,slot,op,body) VALUES"
-OP = "INSERT INTO ops(lid,sender,op,hash,first,last,at) VALUES"
+ENTRY = (
+    "INSERT INTO entries(pos,lid,seq,ord,type,sender,device,at,count,target,slot,op,body) VALUES"
+)
 MENTION = "INSERT OR IGNORE INTO mentions(lid,ukey,seq,sender) VALUES"
 EVERYBODY = "*"
 
-EntryRow = tuple[int, int, int, str, str, str, int, bool, int, str, str, bytes]
+EntryRow = tuple[int, int, int, int, str, str, str, int, bool, int, str, str, bytes]
 
 
 class Head(msgspec.Struct, array_like=True):
@@ -37,13 +38,14 @@ class Head(msgspec.Struct, array_like=True):
     large: int = 0
     counted: int = 0
 
-    def add(self, write: Write, commit: Commit) -> EntryRow:
-        """Take the next seq for `write` and give its row."""
+    def add(self, write: Write, commit: Commit, pos: int) -> EntryRow:
+        """Take the next seq for `write`, which will stand at `pos`, and give its row."""
         self.head += 1
         if write.count:
             self.ord += 1
             self.counted = self.head
         return (
+            pos,
             self.lid,
             self.head,
             self.ord,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hongyan.adapters.sqlite.logs import Logs
+from hongyan.adapters.sqlite.places import at
 from hongyan.adapters.sqlite.touches import Touches
 from hongyan.adapters.sqlite.values import array, run
 from hongyan.model.errors import NoSuchLog, NotAMember, Refusal
@@ -44,10 +45,10 @@ class _Now(msgspec.Struct, array_like=True):
 
 
 # `to_ord` falls back to the ord of the floor where retention has cut the entry away.
-_NOW = """
+_NOW = f"""
 SELECT json_group_array(json_array(n, read, read_ord, delivered, sent, cleared, marked, mark,
     CAST(settings AS TEXT), min(to_read, top),
-    coalesce((SELECT e.ord FROM entries e WHERE e.lid=w.lid AND e.seq=min(w.to_read, w.top)),
+    coalesce((SELECT ord FROM entries WHERE pos={at("w.lid", "min(w.to_read, w.top)")}),
              CASE WHEN min(to_read, top) > 0 THEN floor_ord ELSE 0 END),
     min(to_delivered, top)))
 FROM (

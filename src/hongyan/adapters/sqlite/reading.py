@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from hongyan.adapters.sqlite.inbox import ENTRY_COLUMNS, entry
+from hongyan.adapters.sqlite.places import at, between
 from hongyan.adapters.sqlite.values import array, connect
 from hongyan.model.errors import BadArgs, NoSuchLog, NotAMember, StoreDown
 from hongyan.model.ids import LogId, Seq, UserId, tenant_of
@@ -162,7 +163,8 @@ def read(
 
 def _entries(db: sqlite3.Connection, lid: int, ukey: str, first: int, last: int) -> list[Entry]:
     found = db.execute(
-        f"SELECT {ENTRY_COLUMNS} FROM entries WHERE lid=? AND seq BETWEEN ? AND ? ORDER BY seq",
+        f"SELECT {ENTRY_COLUMNS} FROM entries WHERE pos IN {between('?1', '?2', '?3')}"
+        " ORDER BY seq",
         (lid, first, last),
     ).fetchall()
     entries = [entry(v) for v in found]
@@ -179,13 +181,11 @@ def _amends(
     db: sqlite3.Connection, lid: int, targets: Sequence[int], above: int, top: int
 ) -> list[Entry]:
     """The newest entry in (above, top] per (target, slot) of these targets, in rising seq."""
-    inside = "target BETWEEN ?2 AND ?3"
-    bounds: tuple[Any, ...] = (targets[0], targets[-1])
     found = db.execute(
-        f"SELECT {ENTRY_COLUMNS} FROM entries WHERE lid=?1 AND seq IN ("
-        f" SELECT max(seq) FROM entries WHERE lid=?1 AND {inside} AND target>0 AND seq<=?5"
-        " GROUP BY target, slot HAVING max(seq)>?4) ORDER BY seq",
-        (lid, *bounds, above, top),
+        f"SELECT {ENTRY_COLUMNS} FROM entries WHERE pos IN ("
+        " SELECT max(pos) FROM entries WHERE lid=?1 AND target BETWEEN ?2 AND ?3 AND target>0"
+        " AND seq<=?5 GROUP BY target, slot HAVING max(seq)>?4) ORDER BY seq",
+        (lid, targets[0], targets[-1], above, top),
     ).fetchall()
     return [entry(v) for v in found]
 
@@ -193,8 +193,8 @@ def _amends(
 def amended(db: sqlite3.Connection, log: LogId, targets: Sequence[Seq]) -> list[Entry]:
     """See the port."""
     found = db.execute(
-        f"SELECT {ENTRY_COLUMNS} FROM entries WHERE lid=(SELECT lid FROM logs WHERE log=?1)"
-        " AND seq IN (SELECT max(seq) FROM entries WHERE lid=(SELECT lid FROM logs WHERE log=?1)"
+        f"SELECT {ENTRY_COLUMNS} FROM entries WHERE pos IN ("
+        "SELECT max(pos) FROM entries WHERE lid=(SELECT lid FROM logs WHERE log=?1)"
         " AND target IN (SELECT value FROM json_each(?2)) AND target>0 AND seq>target"
         " GROUP BY target, slot) ORDER BY seq",
         (log, array(targets)),
@@ -206,10 +206,10 @@ _PICK = f"""
 SELECT {",".join(f"e.{c}" for c in ENTRY_COLUMNS.split(","))},
     (SELECT x.body FROM entries x WHERE x.lid=e.lid AND x.target=e.seq AND x.target>0
         AND x.slot='{EDIT}' AND x.seq>e.seq AND x.seq<=iif(m.role, h.head, m.until)
-        ORDER BY x.seq DESC LIMIT 1)
-FROM logs l JOIN heads h ON h.lid=l.lid JOIN members m ON m.lid=l.lid AND m.ukey=?
-JOIN entries e ON e.lid=l.lid AND e.seq=?
-WHERE l.log=?
+        ORDER BY x.pos DESC LIMIT 1)
+FROM logs l JOIN heads h ON h.lid=l.lid JOIN members m ON m.lid=l.lid AND m.ukey=?1
+JOIN entries e ON e.pos={at("l.lid", "?2")}
+WHERE l.log=?3
     AND e.seq BETWEEN max(m.since, m.cleared + 1, h.floor) AND iif(m.role, h.head, m.until)
     AND NOT EXISTS (SELECT 1 FROM erased x WHERE x.lid=e.lid AND x.seq=e.seq)
     AND NOT EXISTS (SELECT 1 FROM hidden y WHERE y.lid=e.lid AND y.ukey=m.ukey AND y.seq=e.seq)

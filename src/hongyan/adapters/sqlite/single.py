@@ -14,7 +14,6 @@ import msgspec
 from hongyan.adapters.sqlite.logs import (
     ENTRY,
     MENTION,
-    OP,
     Head,
     Logs,
     answer,
@@ -22,6 +21,7 @@ from hongyan.adapters.sqlite.logs import (
     mention_rows,
     save_heads,
 )
+from hongyan.adapters.sqlite.places import Places, at, next_pos
 from hongyan.adapters.sqlite.touches import Touches
 from hongyan.adapters.sqlite.values import array, run
 from hongyan.model.errors import Clash, Conflict, Full
@@ -60,7 +60,12 @@ ROW_COLUMNS = ",".join(Row.__struct_fields__)
 
 
 def commit_one(
-    db: sqlite3.Connection, logs: Logs, touches: Touches, commit: Commit, large_above: int
+    db: sqlite3.Connection,
+    logs: Logs,
+    touches: Touches,
+    places: Places,
+    commit: Commit,
+    large_above: int,
 ) -> Committed:
     """Commit inside the open transaction.
 
@@ -80,7 +85,7 @@ def commit_one(
     if lid is None:
         head.lid = logs.create(db, commit.log, commit.at)
     before = msgspec.structs.replace(head)
-    _append(db, tenant, head, commit)
+    _append(db, places, tenant, head, commit)
     for change in commit.members:
         _change(db, rows, tenant, head, before, change, commit.at)
     if commit.state is not None:
@@ -98,7 +103,7 @@ def commit_one(
         )
     save_heads(db, [head])
     op = (head.lid, commit.sender, commit.op, commit.hash, before.head + 1, head.head, commit.at)
-    run(db, OP, [op])
+    places.add_ops(db, [op])  # no repeat: looked for above
     users = touches.claim(tenant, head.lid, _whom(db, head, before, commit, set(rows)))
     done = touches.write(db, [(tenant, head.lid, users)] if users else [])
     committed = answer(commit, head, before.head + 1)
@@ -109,8 +114,9 @@ def _repeat(db: sqlite3.Connection, head: Head, commit: Commit) -> Committed | N
     """The first answer of this op again, if there was one."""
     found = db.execute(
         "SELECT hash, first, last, at,"
-        " coalesce((SELECT ord FROM entries WHERE lid=o.lid AND seq=o.last), 0)"
-        " FROM ops o WHERE lid=? AND sender=? AND op=?",
+        f" coalesce((SELECT ord FROM entries WHERE pos={at('o.lid', 'o.last')}), 0)"
+        " FROM (SELECT * FROM ops_new WHERE lid=?1 AND sender=?2 AND op=?3"
+        "  UNION ALL SELECT * FROM ops WHERE lid=?1 AND sender=?2 AND op=?3) o",
         (head.lid, commit.sender, commit.op),
     ).fetchone()
     if found is None:
@@ -158,18 +164,21 @@ def _check_room(head: Head, rows: dict[UserId, Row], commit: Commit) -> None:
         raise Full(f"at most {commit.max_members} members")
 
 
-def _append(db: sqlite3.Connection, tenant: str, head: Head, commit: Commit) -> None:
+def _append(
+    db: sqlite3.Connection, places: Places, tenant: str, head: Head, commit: Commit
+) -> None:
     first = head.head + 1
     entries, mentions = [], []
-    for write in commit.writes:
-        entries.append(head.add(write, commit))
+    for pos, write in enumerate(commit.writes, start=next_pos(db)):
+        entries.append(head.add(write, commit, pos))
         mentions += mention_rows(tenant, head, write, commit.sender)
     run(db, ENTRY, entries)
+    places.add_entries(db, entries)
     run(db, MENTION, mentions)
     for seq, write in enumerate(commit.writes, start=first):
         if write.slot == EDIT:  # one that lost the race against the erasure of its target
             db.execute(
-                "UPDATE entries SET body=? WHERE lid=? AND seq=?"
+                f"UPDATE entries SET body=?1 WHERE pos={at('?2', '?3')}"
                 " AND EXISTS (SELECT 1 FROM erased WHERE lid=entries.lid AND seq=entries.target)",
                 (b"{}", head.lid, seq),
             )
@@ -181,10 +190,10 @@ def _erase(db: sqlite3.Connection, lid: int, target: int, by: int) -> None:
     """Blank an entry and the edits made of it before `by`: they held the text too."""
     db.execute(
         "INSERT OR IGNORE INTO erased(lid,seq,count)"
-        " SELECT lid, seq, count FROM entries WHERE lid=? AND seq=?",
+        f" SELECT lid, seq, count FROM entries WHERE pos={at('?1', '?2')}",
         (lid, target),
     )
-    db.execute("UPDATE entries SET body=? WHERE lid=? AND seq=?", (b"{}", lid, target))
+    db.execute(f"UPDATE entries SET body=?3 WHERE pos={at('?1', '?2')}", (lid, target, b"{}"))
     db.execute(
         "UPDATE entries SET body=? WHERE lid=? AND target=? AND target>0 AND slot=? AND seq<?",
         (b"{}", lid, target, EDIT, by),
@@ -231,9 +240,9 @@ def _change(
     if change.hide:
         low = max(row.since, row.cleared + 1, head.floor)
         db.execute(
-            "INSERT OR IGNORE INTO hidden(lid,ukey,seq,count) SELECT lid, ?, seq, count"
-            " FROM entries WHERE lid=? AND seq IN (SELECT value FROM json_each(?))"
-            " AND seq BETWEEN ? AND ?",
+            "INSERT OR IGNORE INTO hidden(lid,ukey,seq,count) SELECT lid, ?1, seq, count"
+            f" FROM entries WHERE pos IN (SELECT {at('?2', 'value')} FROM json_each(?3)"
+            "  WHERE value BETWEEN ?4 AND ?5)",
             (row.ukey, row.lid, array(change.hide), low, top),
         )
 

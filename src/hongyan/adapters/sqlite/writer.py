@@ -19,6 +19,7 @@ from typing import Any
 from hongyan.adapters.sqlite.bulk import commit_plain
 from hongyan.adapters.sqlite.logs import Logs
 from hongyan.adapters.sqlite.moves import Move, move_all
+from hongyan.adapters.sqlite.places import Places
 from hongyan.adapters.sqlite.single import commit_one
 from hongyan.adapters.sqlite.touches import Touches
 from hongyan.model.errors import BadArgs, Overloaded, Refusal, StoreDown
@@ -58,6 +59,7 @@ class Writer:
         self._after_commit = after_commit
         self._logs = Logs()
         self._touches = Touches()
+        self._places = Places()
         self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
         self._batch: list[Job] = []  # put in this turn of the loop
         self._left: list[Job] = []  # of the thread: handed over, beyond one group
@@ -198,9 +200,12 @@ class Writer:
         commits = [(i, task) for i, task in enumerate(tasks) if isinstance(task, Commit)]
         moves = [(i, task) for i, task in enumerate(tasks) if isinstance(task, Move)]
         if commits:
-            plain = commit_plain(self._db, self._logs, self._touches, [c for _, c in commits])
+            plain = commit_plain(
+                self._db, self._logs, self._touches, self._places, [c for _, c in commits]
+            )
             for (i, commit), done in zip(commits, plain, strict=True):
                 results[i] = self._one(commit) if done is None else done
+            self._places.move_on(self._db, len(commits))
         if moves:
             done_moves = move_all(self._db, self._logs, self._touches, [m for _, m in moves])
             for (i, _), moved in zip(moves, done_moves, strict=True):
@@ -212,7 +217,9 @@ class Writer:
 
     def _one(self, commit: Commit) -> Committed | Refusal:
         try:
-            return commit_one(self._db, self._logs, self._touches, commit, self._large_above)
+            return commit_one(
+                self._db, self._logs, self._touches, self._places, commit, self._large_above
+            )
         except Refusal as refusal:  # raised before anything was written
             return refusal
 
@@ -237,6 +244,7 @@ class Writer:
         full = getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         self._logs.forget()
         self._touches.forget()
+        self._places.forget()
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")

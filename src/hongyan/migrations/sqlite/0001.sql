@@ -39,11 +39,35 @@ CREATE TABLE entries (
     op TEXT NOT NULL,
     body BLOB NOT NULL
 );
-CREATE UNIQUE INDEX entries_by_seq ON entries (lid, seq);
-CREATE INDEX entries_by_target ON entries (lid, target, slot, seq) WHERE target > 0;
+CREATE INDEX entries_by_target ON entries (lid, target, slot) WHERE target > 0;
 
--- What was done by which op: a retry gets the first answer again.
+-- Where the entry (lid, seq) stands, and what was done by which op (a retry gets the first answer
+-- again). Both are ordered by log, so every commit would dirty an own page of each: rows wait in
+-- the small _new tables and move over log by log, many at a time. All rows of a log move together,
+-- so those in _new are its newest.
+CREATE TABLE places (
+    lid INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    pos INTEGER NOT NULL,
+    PRIMARY KEY (lid, seq)
+) WITHOUT ROWID;
+CREATE TABLE places_new (
+    lid INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    pos INTEGER NOT NULL,
+    PRIMARY KEY (lid, seq)
+) WITHOUT ROWID;
 CREATE TABLE ops (
+    lid INTEGER NOT NULL,
+    sender TEXT NOT NULL,
+    op TEXT NOT NULL,
+    hash BLOB NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (lid, sender, op)
+) WITHOUT ROWID;
+CREATE TABLE ops_new (
     lid INTEGER NOT NULL,
     sender TEXT NOT NULL,
     op TEXT NOT NULL,
