@@ -85,8 +85,10 @@ class Inbox:
         self._follower.row(before, row)
         self.cursors.deliver(log, row.head, given.delivered)
         reading = self.cursors.reads.get(log)
-        if reading is not None and given.read >= reading.seq and not reading.sent:
-            self.confirmed(Cursor(log=log, read=given.read, mark=reading.mark))
+        if reading is not None and not reading.sent and given.read >= reading.seq:
+            still_marked = given.marked and given.mark == reading.mark
+            if not still_marked:
+                self.confirmed(Cursor(log=log, read=given.read, mark=reading.mark))
         self._changed(row)
         return row
 
@@ -134,8 +136,10 @@ class Inbox:
         if seq is None:
             seq = row.head if row is not None else Seq(0)
         mark = row.mark if row is not None and row.marked else -1
-        if row is not None and seq <= row.read and mark < 0:
-            return
+        if row is not None:
+            seq = min(seq, row.head)
+            if seq <= row.read and mark < 0:
+                return
         if not self.cursors.read(log, seq, mark):
             return
         self.rows.reading(log, seq, mark)
@@ -164,6 +168,7 @@ class Inbox:
         self.rows.read_confirmed(cursor.log, cursor.read)
         if self.file is not None:
             self.file.drop_read(cursor.log, cursor.read)
+        self.doubt(cursor.log)  # the row shows what the server did not take
 
     # --- what is due ----------------------------------------------------------------------------
 

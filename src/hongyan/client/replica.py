@@ -212,11 +212,6 @@ class Replica:
     # --- what is missing ------------------------------------------------------------------------
 
     @property
-    def behind(self) -> bool:
-        """Something exists that was not applied yet."""
-        return self.head > self.last
-
-    @property
     def far(self) -> bool:
         """The hole is larger than what is kept: restart at the newest page instead."""
         return self.head - self.last > self.keep
