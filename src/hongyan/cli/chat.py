@@ -59,7 +59,7 @@ def chat(
     Exit status: 0 left, 1 refused or the session ended, 2 wrong usage.
     """
     me = whom(url, user, tenant, device)
-    if not sys.stdout.isatty():
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # Textual draws on stderr
         fail("chat needs a terminal; for scripts there are send, tail and history", 2)
     token = attempt(lambda: log_in(me, password_stdin))
 

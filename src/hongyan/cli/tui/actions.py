@@ -223,7 +223,8 @@ class Actions:
         lines = []
         for hit in hits:
             entry = hit["entry"]
-            text = Text(f"{self.desk.title(hit['log'])} ", "bold #82aaff")
+            text = Text(no_wrap=True, overflow="ellipsis")
+            text.append(f"{self.desk.title(hit['log'])} ", "bold #82aaff")
             text.append(f"{when(entry['at'], self.words)} ", "#566070")
             text.append(f"{self.desk.people.name(entry['from'])}: ", "#7fd1b9")
             body = " ".join(text_of(entry["body"].get("content", {}), self.words).split())

@@ -49,10 +49,9 @@ class ChatApp(App[int]):
         Binding("ctrl+p", "near(-1)", show=False, priority=True),
         Binding("f2", "unread", show=False, priority=True),
         Binding("ctrl+l", "list", show=False, priority=True),
+        Binding("ctrl+r", "retry", show=False, priority=True),
         Binding("f1", "help", show=False),
         Binding("escape", "cancel", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
         Binding("ctrl+end", "newest", show=False, priority=True),
     ]
 
@@ -270,6 +269,7 @@ class ChatApp(App[int]):
         row = self.desk.row(log)
         thread = await self.desk.open(log)
         if row is not None and log != self.log_open:
+            await self.desk.reach_unread(row)
             thread.mark_unread(row.read)
         self.log_open, self.fresh, self.doing = log, 0, None
         self.screen_stack[0].remove_class("listing")
@@ -445,14 +445,14 @@ class ChatApp(App[int]):
 
     def action_near(self, by: int) -> None:
         """The conversation below or above in the list."""
-        logs = [item.log for item in self.sidebar.items]
+        logs = [item.log for item in self.desk.items()]
         if logs and len(self.screen_stack) == 1:
             at = logs.index(self.log_open) + by if self.log_open in logs else 0
             self.background(self.enter(logs[at % len(logs)]))
 
     def action_unread(self) -> None:
         """The next conversation with something unread."""
-        logs = [i.log for i in self.sidebar.items if (i.unread or i.marked)]
+        logs = [i.log for i in self.desk.items() if (i.unread or i.marked)]
         logs = [log for log in logs if log != self.log_open]
         if logs and len(self.screen_stack) == 1:
             self.background(self.enter(logs[0]))
@@ -463,6 +463,10 @@ class ChatApp(App[int]):
         if base.has_class("narrow"):
             base.add_class("listing")
         self.sidebar.focus()
+
+    def action_retry(self) -> None:
+        """Try to connect now."""
+        self.desk.client.wake()
 
     def action_help(self) -> None:
         """The help page."""
@@ -481,9 +485,9 @@ class ChatApp(App[int]):
         self.composer.focus()
         self.redraw()
 
-    def action_page(self, by: int) -> None:
-        """A page up or down in the messages, wherever the cursor is."""
-        self.pane.scroll_relative(y=by * (self.pane.size.height - 2), animate=False)
+    def on_composer_paged(self, event: Composer.Paged) -> None:
+        """A page up or down in the messages while one writes."""
+        self.pane.page(event.by)
 
     def action_newest(self) -> None:
         """To the end."""

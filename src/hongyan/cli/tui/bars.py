@@ -119,6 +119,8 @@ def status(app: ChatApp) -> Text:
     told, bad = app.told
     keys = words("keys") if width >= 90 or not told else words("keys_short")
     room = width - text.cell_len - 3
+    if not told and not client.online and app.desk.why_lost:
+        text.append("  ").append(clip(app.desk.why_lost, max(0, room - 14)), FAINT)
     if told:
         text.append("  ").append(clip(told, room), BAD if bad else "#7fd1b9")
         keys = words("keys_short")

@@ -28,6 +28,14 @@ class Composer(TextArea):
     class Above(Message):
         """Up was pressed where there is no line above: choose a message."""
 
+    class Paged(Message):
+        """The messages are to be scrolled a page up (-1) or down (1)."""
+
+        def __init__(self, by: int) -> None:
+            """See the class."""
+            super().__init__()
+            self.by = by
+
     def __init__(self, people: Callable[[], list[str]], *, id: str) -> None:
         """`people` are the user ids that can be completed."""
         super().__init__(
@@ -50,6 +58,10 @@ class Composer(TextArea):
             event.stop()
             event.prevent_default()
             self.post_message(self.Above())
+        elif event.key in ("pageup", "pagedown"):
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Paged(-1 if event.key == "pageup" else 1))
         elif event.key == "tab" and (done := self._completed()) is not None:
             event.stop()
             event.prevent_default()

@@ -27,6 +27,7 @@ from hongyan.model.log import Entry, InboxRow
 
 OPEN = 12  # conversations kept open at once
 PAGE = 100
+UNREAD_MOST = 1_000  # entries loaded at once to begin at the first unread one
 JUMP_PAGES = 20  # older pages a jump to a message may load
 ASKED = 6  # own messages of a group whose readers are asked for at once
 ANNOUNCE_S = 3.0  # between two signs of typing
@@ -54,6 +55,7 @@ class Desk:
         self.threads: OrderedDict[LogId, Thread] = OrderedDict()
         self.members: dict[LogId, list[str]] = {}
         self.retry_at: float | None = None  # monotonic; None = no pause runs
+        self.why_lost = ""  # as the client says it
         self.ever_online = False
         self._receipts: dict[tuple[LogId, Seq], Receipts] = {}
         self._ops = OpIds()
@@ -156,6 +158,19 @@ class Desk:
             await self.older(log, 200)
         return thread.get(seq) is not None
 
+    async def reach_unread(self, row: InboxRow) -> None:
+        """Load back to where the user stopped to read; not at all where that is very far, or
+        cannot be had now."""
+        thread = self.threads[row.log]
+        if not row.unread or row.head - row.read > UNREAD_MOST:
+            return
+        while thread.more and thread.first > row.read + 1 and self.client.online:
+            try:
+                if not await self.older(row.log, 200):
+                    return
+            except Refusal:
+                return  # what is loaded is shown
+
     # --- doing ----------------------------------------------------------------------------------
 
     async def send(self, log: LogId, text: str, reply_to: Seq = Seq(0)) -> Draft | None:
@@ -167,6 +182,8 @@ class Desk:
         args |= self._mentions(log, text)
         thread.draft(Draft(op, text, time.time_ns() // 1_000_000, reply_to))
         self.changed()
+        if not self.client.online:
+            self.client.wake()  # a good moment to try again
         try:
             ack = await self.client.call("chat.send", args, log=log, op=op)
         except Refusal as why:
@@ -207,6 +224,8 @@ class Desk:
                 self.ever_online, self.retry_at = True, None
             case events.Disconnected():
                 self.retry_at = time.monotonic() + event.retry_in_s
+                self.why_lost = event.reason
+                self.people.states.clear()  # nobody is told any more who is there
             case events.Entries() if event.log in self.threads:
                 now = time.monotonic()
                 for message in self.threads[event.log].apply(event.entries):

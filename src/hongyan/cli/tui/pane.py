@@ -105,6 +105,18 @@ class Pane(ScrollView, can_focus=True):
         self._told()
         return True
 
+    def page(self, by: int) -> None:
+        """A page up or down; two lines stay in sight."""
+        self._scroll(self.scroll_offset.y + by * max(1, self.size.height - 2))
+
+    def action_page_up(self) -> None:
+        """As while writing."""
+        self.page(-1)
+
+    def action_page_down(self) -> None:
+        """As while writing."""
+        self.page(1)
+
     def choose(self, seq: Seq) -> None:
         """Mark a message; 0 = none. It is brought into view."""
         self.chosen = seq

@@ -73,6 +73,7 @@ KEYS = (
     ("PgUp / PgDn", "k_page"),
     ("Ctrl+End", "k_end"),
     ("↑ ↓", "k_choose"),
+    ("Ctrl+R", "k_retry"),
     ("Esc", "k_esc"),
 )
 

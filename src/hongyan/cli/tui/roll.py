@@ -149,7 +149,8 @@ def items(
             preview=words("draft") + " ".join(begun.split()) if begun else preview,
             at=row.last.at if row.last else 0,
             unread=row.unread,
-            called=row.unread > 0 and (row.mentions > 0 or (called or {}).get(row.log, 0) > row.read),
+            called=row.unread > 0
+            and (row.mentions > 0 or (called or {}).get(row.log, 0) > row.read),
             marked=row.marked,
             muted=bool(settings.get("mute")),
             pinned=bool(settings.get("pinned")),

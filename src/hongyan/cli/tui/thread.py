@@ -168,7 +168,10 @@ class Thread:
         return None
 
     def mark_unread(self, read: Seq) -> None:
-        """Remember where the unread part begins."""
+        """Remember where the unread part begins; nowhere, where that is not loaded."""
+        if self.more and self._first > read + 1:
+            self.divider = Seq(0)
+            return
         self.divider = next(
             (
                 m.entry.seq
