@@ -599,6 +599,33 @@ async def test_K1_under_a_flood_it_takes_its_share_of_the_time(
     await consumer.stop()
 
 
+async def test_K7_between_two_batches_the_lag_is_not_hidden(
+    feed: Feed, work: Work, waits: Waits, make: Callable[..., Consumer]
+) -> None:
+    """While it rests, a consumer knows only that what is next is no older than what was last."""
+    lags: list[float] = []
+
+    async def wait(event: asyncio.Event, seconds: float) -> None:
+        lags.append(consumer.stats()["lag_seconds"])
+        await waits(event, seconds)
+
+    clock = ManualClock(NOW)
+
+    async def works(items: Sequence[FeedItem]) -> None:
+        clock.advance(1)
+
+    await feed.say("one", at=NOW - 60_000)
+    await feed.say("two", at=NOW - 30_000)
+    sink = StoredSink("test", feed.store, works)
+    consumer = make(sink=sink, clock=clock, batch=1, share=0.5, wait=wait)
+    consumer.start()
+    await caught_up(consumer)
+    await asyncio.wait_for(waits.polling.wait(), DEADLINE)
+
+    assert lags == [61, 32, 0]
+    await consumer.stop()
+
+
 class OwnPlace:
     """A sink that keeps its position with its data."""
 

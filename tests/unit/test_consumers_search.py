@@ -126,10 +126,29 @@ async def test_K4_a_kind_that_breaks_on_an_entry_does_not_stop_the_index(
     search: MemorySearch, sink: SearchSink
 ) -> None:
     with capture_logs() as lines:
-        await sink.apply([item(1, "note", {"txt": 1}), item(2, "note", {"text": "fine"})], 2)
+        bad = [item(n, "note", {"txt": 1}) for n in (1, 2)]
+        await sink.apply([*bad, item(3, "note", {"text": "fine"})], 3)
 
-    assert await found(search, "fine") == [2]
-    assert [(line["log_level"], line["log"], line["seq"]) for line in lines] == [("error", AB, 1)]
+    assert await found(search, "fine") == [3]
+    told = [(line["log_level"], line["log"], line["seq"], line["exc_info"]) for line in lines]
+    assert told == [("error", AB, 1, True), ("error", AB, 2, False)]  # one traceback for a type
+
+
+async def test_K4_a_large_batch_leaves_the_loop_its_turns(sink: SearchSink) -> None:
+    """500 bodies of 64 KiB must not hold the loop until all are decoded."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    await sink.apply([item(n, "note", {"text": "x" * 60_000}) for n in range(1, 41)], 40)
+    task.cancel()
+
+    assert turns >= 15
 
 
 async def test_K4_a_kind_this_program_does_not_have_is_told_once(

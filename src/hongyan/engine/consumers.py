@@ -21,7 +21,7 @@ from typing import Protocol
 import structlog
 
 from hongyan.model.errors import StoreDown
-from hongyan.model.ids import LogId, kind_of
+from hongyan.model.ids import LogId, Seq, kind_of
 from hongyan.model.kind import Kind
 from hongyan.model.log import EDIT, Entry
 from hongyan.ports import Clock, FeedItem, Search, Store
@@ -30,6 +30,7 @@ logger = structlog.get_logger(__name__)
 
 Handle = Callable[[Sequence[FeedItem]], Awaitable[None]]
 
+TURN = 64 * 1024  # bytes of entries decoded in one go on the loop, about 1 ms
 NO_WORDS = " "  # to Search: there is nothing to find now, but a later edit may bring words
 
 
@@ -95,7 +96,7 @@ class Consumer:
         batch: int = 500,
         poll_s: float = 5.0,
         gather_s: float = 0.05,
-        share: float = 1.0,
+        share: float = 0.25,
         pause_s: float = 0.2,
         most_pause_s: float = 30.0,
         jitter: Callable[[], float] = random.random,
@@ -104,9 +105,9 @@ class Consumer:
         """`batch` bounds the entries of one `apply`; `poll_s` how late a lost hint is found.
 
         `gather_s`: how long a first entry waits for others after quiet, since batches cost less
-        than single entries. `share` (0 to 1) of the time goes to the work while entries wait;
-        below 1 the consumer rests after each batch, at most a second, so that a flood or a
-        rebuild does not take the processor from those who send.
+        than single entries. `share` (0 to 1) of the time goes to the work while entries wait:
+        the consumer rests after each batch, at most a second, so that a flood or a rebuild does
+        not take the processor from those who send. 1 for sinks that mostly wait themselves.
         `jitter` gives 0..1: a pause lasts between half and the whole of its length. `wait`
         waits for an event at most so many seconds; tests give their own."""
         self.name = name
@@ -130,7 +131,7 @@ class Consumer:
         self._failures = 0  # one after another, now
         self._pos = 0
         self._size = batch  # of the next batch
-        self._next: FeedItem | None = None  # first of the batch that runs, failed or ran last
+        self._next: FeedItem | None = None  # no older one is unhandled; None: none at all, it seems
 
     def start(self) -> None:
         """Begin to read. Call once, on the loop."""
@@ -168,10 +169,9 @@ class Consumer:
         await waiter
 
     def stats(self) -> Mapping[str, float]:
-        """Gauges for metrics. `lag_seconds`: age of the oldest entry known to be unhandled, 0
-        when the last look found nothing; `failures`: failed rounds since the last good one."""
-        waiting = self._next is not None and self._next.pos > self._pos
-        lag_ms = self._clock.now_ms() - self._next.entry.at if self._next and waiting else 0
+        """Gauges for metrics. `lag_seconds`: no entry older than this is unhandled; 0 when the
+        last look found nothing. `failures`: failed rounds since the last good one."""
+        lag_ms = self._clock.now_ms() - self._next.entry.at if self._next else 0
         return {
             "position": self._pos,
             "handled": self._handled,
@@ -228,6 +228,7 @@ class Consumer:
         if items:
             await self._sink.apply(items, items[-1].pos)
             self._pos = items[-1].pos
+            self._next = items[-1]
             self._handled += len(items)
         self._failures = 0
         self._size = min(self._size * 2, self._batch)
@@ -275,7 +276,7 @@ class SearchSink:
         """`kinds` by code."""
         self._search = search
         self._kinds = kinds
-        self._unknown: set[str] = set()
+        self._told: set[str] = set()  # complaints that need not be made at length again
 
     async def position(self) -> int:
         """See Sink."""
@@ -283,11 +284,16 @@ class SearchSink:
 
     async def apply(self, items: Sequence[FeedItem], pos: int) -> None:
         """See Sink."""
-        rows = [
-            (item.pos, item.log, item.entry.target or item.entry.seq, text)
-            for item in items
-            if (text := self._text(item.log, item.entry)) is not None
-        ]
+        rows: list[tuple[int, LogId, Seq, str]] = []
+        since = 0  # bytes looked at since the loop had its turn
+        for item in items:
+            entry = item.entry
+            if (text := self._text(item.log, entry)) is not None:
+                rows.append((item.pos, item.log, entry.target or entry.seq, text))
+            since += 512 + len(bytes(entry.body))
+            if since > TURN:
+                since = 0
+                await asyncio.sleep(0)
         await self._search.index(rows, pos)
 
     async def rewind(self) -> None:
@@ -309,12 +315,15 @@ class SearchSink:
     def _ask(self, log: LogId, entry: Entry) -> str | None:
         kind = self._kinds.get(kind_of(log))
         if kind is None:
-            if kind_of(log) not in self._unknown:
-                self._unknown.add(kind_of(log))
+            if kind_of(log) not in self._told:
+                self._told.add(kind_of(log))
                 logger.warning("entries of an unknown kind are not searchable", log=log)
             return None
         try:
             return kind.search_text(entry.type, entry.body)
-        except Exception:  # a slice's bug must not stop the search of all others
-            logger.exception("entry not searchable", log=log, seq=entry.seq, type=entry.type)
+        except Exception as exc:  # a slice's bug must not stop the search of all others
+            about = f"{kind_of(log)} {entry.type}"
+            where = {"log": log, "seq": entry.seq, "type": entry.type, "error": repr(exc)}
+            logger.error("entry not searchable", **where, exc_info=about not in self._told)
+            self._told.add(about)
             return None
