@@ -13,8 +13,7 @@ from hongyan.cli.tui.roll import settings_of
 from hongyan.cli.tui.slash import BY_NAME, Typed
 from hongyan.cli.tui.thread import pinned, reactions
 from hongyan.cli.tui.widths import clip, fit, plain
-from hongyan.client import Closed, Message
-from hongyan.model.errors import Refusal
+from hongyan.client import Message
 from hongyan.model.ids import LogId, Seq
 
 if TYPE_CHECKING:
@@ -46,16 +45,7 @@ class Actions:
         elif slash.here and self.app.log_open is None:
             self.app.tell(self.words("e_no_log"), bad=True)
         else:
-            await self.attempt(self._by_name[typed.name](typed))
-
-    async def attempt(self, work: Awaitable[Any]) -> None:
-        """A refusal is told; what was closed meanwhile is of no interest."""
-        try:
-            await work
-        except Refusal as why:
-            self.app.tell(self.words("e_refused", why=why.text), bad=True)
-        except Closed:
-            return  # the program ends
+            await self.app.attempt(self._by_name[typed.name](typed))
 
     def _log(self) -> LogId:
         assert self.app.log_open is not None  # `run` has looked
@@ -141,7 +131,7 @@ class Actions:
             text.append(fit(plain(shown), 40), "#dbe2ec")
             text.append(self.words(ROLES.get(member["role"], "member")) + "\n", "#7d8899")
         title = self.words("members_title", title=self.desk.title(log), n=len(found))
-        self.app.push_screen(Panel(title, text, self.words("close")))
+        self.app.cover(Panel(title, text, self.words("close")))
 
     def _group(self) -> bool:
         group = self._log().split("/")[1] == "g"
@@ -199,7 +189,7 @@ class Actions:
     async def dismiss(self, typed: Typed) -> None:
         """Forget failed drafts."""
         thread = self.desk.threads.get(self._log())
-        self.app.tell(self.words("ok_dismissed", n=thread.dismiss() if thread else 0))
+        self.app.tell(self.words("ok_dismissed", n=0 if thread is None else thread.dismiss()))
         self.app.redraw()
 
     def copy(self) -> None:
@@ -232,7 +222,7 @@ class Actions:
             lines.append((text, (LogId(hit["log"]), Seq(entry["seq"]))))
         n = f"{len(hits)}+" if found.get("more") else len(hits)
         title = self.words("found", n=n, text=clip(typed.rest, 20))
-        self.app.push_screen(Picker(title, lines, self.words("close")), self.app.jump)
+        self.app.cover(Picker(title, lines, self.words("close")), self.app.jump)
 
     async def devices(self, typed: Typed) -> None:
         """Where this user is logged in."""
@@ -247,12 +237,12 @@ class Actions:
             elif device.get("seen_at"):
                 text.append(when(device["seen_at"], self.words), "#7d8899")
             text.append("\n")
-        self.app.push_screen(Panel(self.words("devices_title"), text, self.words("close")))
+        self.app.cover(Panel(self.words("devices_title"), text, self.words("close")))
 
     async def help(self, typed: Typed) -> None:
         """All commands and keys."""
         title, text = self.words("help_title"), help_text(self.words)
-        self.app.push_screen(Panel(title, text, self.words("close")))
+        self.app.cover(Panel(title, text, self.words("close")))
 
     async def quit(self, typed: Typed) -> None:
         """Leave."""

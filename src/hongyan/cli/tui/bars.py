@@ -15,20 +15,20 @@ from hongyan.cli.tui.widths import cell_len, clip
 from hongyan.model.ids import LogId, kind_of
 
 if TYPE_CHECKING:
-    from hongyan.cli.tui.app import ChatApp
+    from hongyan.cli.tui.frame import Frame
 
 GOOD, WARM, BAD, DIM, FAINT = "#4fd67a", "#ffcb6b", "#ff6b81", "#7d8899", "#566070"
 LIGHTS = {"online": ("●", GOOD), "away": ("●", WARM), "offline": ("○", FAINT)}
 
 
-def me(app: ChatApp) -> Text:
+def me(app: Frame) -> Text:
     """The head of the list."""
     text = Text(" 鸿雁 ", "bold #7fd1b9")
     text.append(app.desk.people.name(app.desk.me), "#dbe2ec")
     return _cut(text, 30)
 
 
-def title(app: ChatApp) -> Text:
+def title(app: Frame) -> Text:
     """The conversation on the screen: what it is called, who is there, who types."""
     log = app.log_open
     if log is None:
@@ -54,7 +54,7 @@ def title(app: ChatApp) -> Text:
     return _cut(text, app.screen_stack[0].query_one("#title").size.width)
 
 
-def _presence(app: ChatApp, text: Text, log: LogId) -> None:
+def _presence(app: Frame, text: Text, log: LogId) -> None:
     peer = peer_of(log, app.desk.me)
     state, seen = app.desk.people.states.get(peer, ("", 0))
     if peer == app.desk.me or not state:
@@ -66,7 +66,7 @@ def _presence(app: ChatApp, text: Text, log: LogId) -> None:
         text.append(" · " + app.words("seen", when=when(seen, app.words)), FAINT)
 
 
-def hint(app: ChatApp) -> Text:
+def hint(app: Frame) -> Text:
     """What is being done, what may be typed, or how much is below."""
     words = app.words
     width = app.screen_stack[0].query_one("#hint").size.width
@@ -94,14 +94,14 @@ def hint(app: ChatApp) -> Text:
     return Text("")
 
 
-def placeholder(app: ChatApp) -> str:
+def placeholder(app: Frame) -> str:
     """What stands in the empty text."""
     if app.log_open is None:
         return app.words("write_nowhere")
     return app.words("write", to=app.desk.title(app.log_open))
 
 
-def status(app: ChatApp) -> Text:
+def status(app: Frame) -> Text:
     """The connection, a word for a while, and the keys."""
     words, client = app.words, app.desk.client
     queued = len(client.outbox)

@@ -105,6 +105,10 @@ class Pane(ScrollView, can_focus=True):
         self._told()
         return True
 
+    def look(self) -> None:
+        """The pane is uncovered: what it shows is seen now."""
+        self.call_after_refresh(self._told)
+
     def page(self, by: int) -> None:
         """A page up or down; two lines stay in sight."""
         self._scroll(self.scroll_offset.y + by * max(1, self.size.height - 2))
