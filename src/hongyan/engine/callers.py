@@ -23,6 +23,7 @@ class Caller:
         "address",
         "admin",
         "connection",
+        "current",
         "device",
         "flights",
         "key",
@@ -53,6 +54,7 @@ class Caller:
         self.connection = connection or self.address
         self.number = 0  # of the last call: order of this caller
         self.waiting: list[Job] = []  # in order of their numbers, for the slow way
+        self.current: Job | None = None  # the one that the runner is at
         self.runner: asyncio.Task[None] | None = None
         self.flights: dict[LogId, Flight] = {}
 
@@ -77,6 +79,7 @@ class Job:
         "caller",
         "command",
         "done",
+        "doubted",
         "hash",
         "kind",
         "log",
@@ -92,6 +95,7 @@ class Job:
         self.caller, self.call, self.done, self.started = caller, call, done, started
         self.tries = 0
         self.stale = -1  # the version that met Conflict
+        self.doubted = False  # a refusal was checked against the store
         caller.number += 1
         self.number = caller.number
         self.kind: Kind

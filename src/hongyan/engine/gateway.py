@@ -187,7 +187,7 @@ class Gateway:
             self._counts.signed_out(user_key(peer.identity.tenant, peer.identity.user))
             self._p.notifier.left(peer)
         if peer.caller is not None:
-            peer.caller.waiting.clear()  # not acknowledged: the client has them in its outbox
+            self._p.pipeline.abandon(peer.caller)
 
     def _received(self, peer: Peer, message: bytes) -> None:
         if peer.closing or self._draining:

@@ -14,6 +14,7 @@ import structlog
 
 from hongyan.engine.auth import Identity
 from hongyan.engine.callers import Caller
+from hongyan.engine.followers import Followers
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.model.errors import Refusal, Replaced
 from hongyan.model.ids import LogId, Seq, UserId, UserKey, tenant_of, user_key
@@ -122,9 +123,14 @@ class Peer:
         self.closing = True
         self.session.goodbye(why, reconnect_after_ms)
         self.ok = True  # a goodbye is worth a try even on a full socket
-        self.flush()
-        self.link.close(1013 if why.retry else 1008, type(why).__name__)
-        self.hub.forget(self)
+        try:
+            self.flush()
+            self.link.close(1013 if why.retry else 1008, type(why).__name__)
+        except Exception:  # who closes many peers must come to the last one
+            logger.exception("goodbye failed")
+            self.link.close(1011, "internal error")
+        finally:
+            self.hub.forget(self)
 
 
 class Hub:
@@ -136,7 +142,8 @@ class Hub:
         self._unsubscribe = bus.subscribe(self.hint)
         self.peers: set[Peer] = set()  # all connections, also those before hello
         self.users: dict[UserKey, list[Peer]] = {}  # open sessions by user
-        self.attached: dict[LogId, dict[Peer, None]] = {}  # open sessions by large log
+        self.followers = Followers(self.users, cache.page)  # open sessions by large log
+        self._late: dict[LogId, list[Appended]] = {}  # hints that wait for the store, in order
         self._queue: list[Peer] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.encodes = 0
@@ -178,34 +185,17 @@ class Hub:
         self.users.setdefault(key, []).append(peer)
 
     def attach_all(self, peer: Peer, large: Iterable[LogId]) -> None:
-        """Let a peer follow the large logs its user was in when they were read, which was after
-        `attach`: what was joined since is followed already, what was left since is not."""
+        """See Followers.attach_all; nothing where the peer is gone."""
         if peer in self.peers:
-            for log in large:
-                if log not in peer.departed and log not in peer.large:
-                    self.attach_large(peer, log)
-        peer.departed.clear()
-
-    def attach_large(self, peer: Peer, log: LogId) -> None:
-        """Let a peer follow a large log."""
-        self.attached.setdefault(log, {})[peer] = None
-        peer.large.append(log)
-
-    def detach_large(self, peer: Peer, log: LogId) -> None:
-        """The reverse; unknown pairs are fine."""
-        table = self.attached.get(log)
-        if table is not None and table.pop(peer, self) is None:
-            peer.large.remove(log)
-            if not table:
-                del self.attached[log]
+            self.followers.attach_all(peer, large)
 
     def forget(self, peer: Peer) -> None:
         """Take a peer out of every table. Idempotent."""
         if peer not in self.peers:
             return
         self.peers.discard(peer)
-        for log in list(peer.large):
-            self.detach_large(peer, log)
+        peer.closing = True  # what still works for it stops, and registers it nowhere
+        self.followers.forget(peer)
         if peer.identity is not None:
             key = user_key(peer.identity.tenant, peer.identity.user)
             table = self.users.get(key)
@@ -264,50 +254,54 @@ class Hub:
 
     def _listeners(self, state: LogState) -> list[Peer]:
         if state.large:
-            return list(self.attached.get(state.log, ()))
+            return list(self.followers.of(state.log))
         users = self.users
         return [peer for key in state.keys if key in users for peer in users[key]]
 
     # --- fan-out ----------------------------------------------------------------------------
 
     def _appended(self, hint: Appended) -> None:
+        """Follow a commit, then fan it out; behind those of its log that wait for the store."""
         before = self._cache.get(hint.log)
-        was_large = before is not None and before.large
+        was_small = before is not None and not before.large
         state = self._cache.apply(hint)
-        if state is None:
-            self._spawn(self._late(hint))
-            return
-        if state.large and not was_large:
-            self._grown(state)
-        self._offer(state, hint)
-
-    async def _late(self, hint: Appended) -> None:
-        """A commit of a log that is not in the cache: load it, then fan out."""
-        try:
-            state = await self._cache.load(hint.log)
-        except Refusal:
-            logger.warning("fan-out skipped: log not readable", log=hint.log)
-            return  # readers find it by the digest of the next heartbeat
-        if state.version:
+        if state is not None and state.large and was_small:
+            self.followers.grown(state)
+        waiting = self._late.get(hint.log)
+        if waiting is not None:
+            waiting.append(hint)
+        elif state is None or (state.large and not self.followers.fits(hint)):
+            self._late[hint.log] = [hint]
+            self._spawn(self._catch_up(hint.log))
+        else:
             self._offer(state, hint)
+
+    async def _catch_up(self, log: LogId) -> None:
+        """Fan out commits of a log that is not in the cache, or whose followers are not known."""
+        waiting = self._late[log]
+        try:
+            while waiting:
+                state = await self._cache.load(log)
+                if state.large and not self.followers.fits(waiting[0]):
+                    await self.followers.read_again(state)
+                if state.version:
+                    self._offer(state, waiting[0])
+                del waiting[0]
+        except Refusal as why:  # readers find it by the digest of the next heartbeat
+            logger.warning("fan-out skipped", log=log, left=len(waiting), error=why.text)
+        except Exception:
+            logger.exception("fan-out failed", log=log, left=len(waiting))
+        finally:
+            del self._late[log]
 
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _grown(self, state: LogState) -> None:
-        """A log became large: from now on its sessions are attached one by one."""
-        tenant = tenant_of(state.log)
-        for user, member in state.members.items():
-            if member.role:
-                for peer in self.users.get(user_key(tenant, user), ()):
-                    if state.log not in peer.large:
-                        self.attach_large(peer, state.log)
-
     def _offer(self, state: LogState, hint: Appended) -> None:
-        if hint.members:
-            self._joined(state, hint)
+        if state.large:
+            self.followers.came(hint)
         if hint.entries:
             peers = self._listeners(state)
             if hint.head < state.head:  # a late hint: who joined after it must not see it
@@ -326,17 +320,6 @@ class Hub:
             if peer.identity is not None:
                 self.on_rows(RowsChanged(tenant, peer.identity.user, (state.log,)))
 
-    def _joined(self, state: LogState, hint: Appended) -> None:
-        if not state.large:
-            return
-        tenant = tenant_of(hint.log)
-        for change in hint.members:
-            if change.join:
-                for peer in self.users.get(user_key(tenant, change.user), ()):
-                    peer.departed.discard(hint.log)
-                    if hint.log not in peer.large:
-                        self.attach_large(peer, hint.log)
-
     def _leavers(self, state: LogState, hint: Appended) -> list[Peer]:
         """Who left with this commit still gets its entries: they say why nothing follows."""
         if state.large:
@@ -346,15 +329,12 @@ class Hub:
         return [p for key in keys if key not in state.keys for p in self.users.get(key, ())]
 
     def _left(self, hint: Appended, state: LogState) -> None:
+        if state.large:
+            self.followers.went(hint)
         tenant = tenant_of(hint.log)
         for change in hint.members:
-            key = user_key(tenant, change.user)
-            if change.leave and state.large:
-                for peer in self.users.get(key, ()):
-                    self.detach_large(peer, hint.log)
-                    if peer.session.state == "opening":
-                        peer.departed.add(hint.log)
-            if key in self.users:  # its row changed in a way the entries alone do not tell
+            if user_key(tenant, change.user) in self.users:
+                # Its row changed in a way the entries alone do not tell.
                 self.on_rows(RowsChanged(tenant, change.user, (hint.log,)))
 
     def fan_out(self, log: LogId, entries: tuple[Entry, ...], peers: list[Peer]) -> None:

@@ -228,6 +228,10 @@ class LogCache:
         state.list_users()
         return state
 
+    async def page(self, log: LogId, after: str) -> list[Member]:
+        """Up to PAGE present members by user id, after `after`; not kept. Raises StoreDown."""
+        return await self._store.members(log, after=after, limit=PAGE)
+
     async def member(self, state: LogState, user: UserId) -> Member | None:
         """One member's row, also of one who left; None = never was one. Raises StoreDown."""
         found = state.members.get(user)

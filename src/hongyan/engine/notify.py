@@ -87,6 +87,9 @@ class Notifier:
                 except Refusal as why:
                     logger.warning("rows not pushed", user=user, error=why.text)
                     continue  # the digest of the next heartbeat makes the client sync
+                except Exception:  # one broken row must not cost all others theirs
+                    logger.exception("rows not pushed", user=user)
+                    continue
                 for peer in peers:
                     peer.say(Inbox(page=InboxPage(rows=rows, upto=0)))
 

@@ -24,18 +24,14 @@ from hongyan.engine.needs import Loader
 from hongyan.model.errors import (
     BadArgs,
     Conflict,
+    GoingAway,
     NoSuchLog,
     NotAMember,
     Refusal,
     RoleTooLow,
     UnknownCall,
 )
-from hongyan.model.ids import (
-    LOG,
-    OP,
-    Seq,
-    check,
-)
+from hongyan.model.ids import LOG, OP, Seq, check
 from hongyan.model.kind import NOTHING, Context, Kind, Rule
 from hongyan.model.log import Commit, Committed, Member, Role
 from hongyan.ports import Bus, Clock, Directory, Store
@@ -223,16 +219,25 @@ class Pipeline:
         """Do a caller's waiting calls in their order until none is left."""
         try:
             while caller.waiting:
-                job = caller.waiting[0]
+                job = caller.current = caller.waiting[0]
                 try:
                     await self._slow(job)
                 except Refusal as refusal:
                     self._refused(job, refusal)
                 except Exception:
                     self._broken(job)
-                caller.waiting.remove(job)
+                if job in caller.waiting:  # else the caller left meanwhile
+                    caller.waiting.remove(job)
         finally:
-            caller.runner = None
+            caller.runner = caller.current = None
+
+    def abandon(self, caller: Caller) -> None:
+        """The caller is gone: forget what waits. It was not acknowledged, so the client has it
+        in its outbox; what was begun goes on to its end."""
+        waiting, caller.waiting = caller.waiting, []
+        for job in waiting:
+            if job is not caller.current:
+                self._finish(job, GoingAway("the connection is gone"))
 
     async def _slow(self, job: Job) -> None:
         """Load what is missing, then decide, all on one version of the log."""
@@ -368,10 +373,26 @@ class Pipeline:
         try:
             done = await self._store.commit(commit)
         except Conflict:
-            self._finish(job, refusal)
+            await self._look_again(job, refusal)
         except Refusal as other:
             self._finish(job, other)
         except Exception:
             self._broken(job)
         else:
             self._committed(job, commit, done)
+
+    async def _look_again(self, job: Job, refusal: Refusal) -> None:
+        """A join raises no version, so no fence tells that the hint of one was lost: who is
+        refused as a stranger, but is a member, is judged once more."""
+        if isinstance(refusal, NotAMember) and not job.doubted:
+            job.doubted = True
+            try:
+                row = await self._store.member(job.log, job.caller.user)
+            except Refusal as other:
+                self._finish(job, other)
+                return
+            if row is not None and row.role:
+                self._cache.drop(job.log)
+                self._wait(job)
+                return
+        self._finish(job, refusal)

@@ -11,7 +11,7 @@ from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
 from hongyan.engine.queries import PresenceQuery, Queries
 from hongyan.engine.sync import Reader, owned
-from hongyan.model.errors import NotAMember, Overloaded
+from hongyan.model.errors import GoingAway, NotAMember, Overloaded
 from hongyan.model.ids import Seq, UserId
 from hongyan.model.log import Role
 from hongyan.wire import frames as f
@@ -53,6 +53,8 @@ class Questions:
             asked = msgspec.json.decode(bytes(query.args), type=PresenceQuery)
             if asked.watch:
                 states = await self._queries.allowed_states(caller, asked.users)
+                if peer.closing:
+                    raise GoingAway("the connection is gone")  # it would watch for ever
                 self._notifier.watch(peer, [UserId(state["user"]) for state in states])
         return f.Result(ref=query.ref, body=msgspec.Raw(body))
 
