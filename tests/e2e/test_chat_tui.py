@@ -154,6 +154,36 @@ async def test_N2_kill_in_the_middle_loses_and_doubles_nothing(
         await bob.until(lambda: bob.unread("alice") == 0, "nothing unread")
 
 
+async def test_N2_without_a_connection_only_what_is_here_opens(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    """A conversation that was open before the program started again is read from the disk."""
+    data = tmp_path / "a.db"
+    async with seat(server, "bob"), seat(server, "carol") as carol:
+        async with seat(server, "alice", data=data) as alice:
+            await alice.type("/open bob")
+            await alice.sees("Message bob")
+            await alice.type("kept here")
+            await alice.sees("✓✓")
+            await carol.type("/open alice")
+            await carol.type("never opened")
+            await alice.until(lambda: alice.unread("carol") == 1, "a second conversation")
+        async with seat(server, "alice", data=data) as alice:
+            server.stop(signal.SIGKILL)
+            await alice.sees("offline")
+            await alice.app.enter("main/d/alice~carol")
+            await alice.sees("You are offline")
+            await alice.app.enter("main/d/alice~bob")
+            await alice.sees("kept here")
+            await alice.type("and this goes out later")
+            await alice.sees("and this goes out later sending")
+        server.start()
+        async with seat(server, "alice", data=data) as alice:
+            await alice.app.enter("main/d/alice~bob")
+            said = ["kept here", "and this goes out later"]
+            await alice.until(lambda: alice.messages() == said, "both, once")
+
+
 async def with_history(server: ServerProcess, n: int) -> str:
     """bob has said `n` things to alice; the log."""
 

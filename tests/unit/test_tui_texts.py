@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import string
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hongyan.cli.tui import words as words_module
 from hongyan.cli.tui.content import day_line
 from hongyan.cli.tui.slash import ALL, Typed, complete, matching, parse
 from hongyan.cli.tui.widths import NOT_FIRST, cell_len, clip, fit, plain, wrap
 from hongyan.cli.tui.words import EN, LANGUAGES, ZH, Words, language
 
+TABLE = Path(words_module.__file__)
+FOLDER = TABLE.parent
 TEXT = st.text(st.sampled_from("ab ,。，你好界（）…\n-👍é/"), max_size=80)
 
 
@@ -52,6 +56,15 @@ def test_N8_both_languages_have_the_same_texts_and_fields() -> None:
     for texts in LANGUAGES.values():
         assert len(texts["weekdays"].split()) == 7
         assert len(texts["months"].split()) == 12
+
+
+def test_N8_no_text_is_left_over() -> None:
+    code = "".join(path.read_text("utf-8") for path in FOLDER.glob("*.py") if path != TABLE)
+    code += TABLE.read_text("utf-8").partition("LANGUAGES")[2]
+    code = code.replace("'", '"')
+    made_up = ("h_", "s_joined_", "s_role_", "c_")  # put together from a prefix and a name
+    unused = [key for key in EN if f'"{key}"' not in code and not key.startswith(made_up)]
+    assert unused == []
 
 
 def test_N8_every_command_has_its_help() -> None:

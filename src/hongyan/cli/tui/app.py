@@ -21,6 +21,7 @@ from hongyan.client import Client, Closed, Message
 from hongyan.model.ids import LogId, Seq, kind_of
 
 MOST_TEXT = 8_000
+OFFLINE_S = 1.0  # without a connection only what is cached can be shown
 
 
 class ChatApp(Frame):
@@ -43,6 +44,7 @@ class ChatApp(Frame):
         """`me` is the user that the client logs in as."""
         super().__init__(client, me, words)
         self.actions = Actions(self)
+        self._wanted: LogId | None = None  # the conversation that was chosen last
 
     # --- conversations --------------------------------------------------------------------------
 
@@ -50,13 +52,21 @@ class ChatApp(Frame):
         """Show a conversation. `lift`: to the top of the list, it was asked for by name."""
         if lift:
             self.desk.touched[log] = time.time_ns() // 1_000_000
-        if log != self.log_open:
-            self._put_away()
+        self._wanted = log
         row = self.desk.row(log)
-        thread = await self.desk.open(log)
+        try:
+            async with asyncio.timeout(None if self.desk.client.online else OFFLINE_S):
+                thread = await self.desk.open(log)
+        except TimeoutError:
+            self.tell(self.words("e_offline"), bad=True)
+            return
         if row is not None and log != self.log_open:
             await self.desk.reach_unread(row)
             thread.mark_unread(row.read)
+        if self._wanted != log:
+            return  # another one was chosen meanwhile
+        if log != self.log_open:
+            self._put_away()
         self.log_open, self.fresh, self.doing = log, 0, None
         self.screen_stack[0].remove_class("listing")
         self.painter.forget()

@@ -107,6 +107,8 @@ def status(app: Frame) -> Text:
     queued = len(client.outbox)
     if client.online:
         text = Text(" ● ", GOOD).append(words("st_online"), DIM)
+    elif app.ended:
+        text = Text(" ● ", BAD).append(words("st_over"), BAD)
     elif app.desk.retry_at is not None:
         left = app.desk.retry_at - time.monotonic()
         said = words("st_retry", s=int(left) + 1) if left > 0 else words("st_now")
@@ -119,8 +121,9 @@ def status(app: Frame) -> Text:
     told, bad = app.told
     keys = words("keys") if width >= 90 or not told else words("keys_short")
     room = width - text.cell_len - 3
-    if not told and not client.online and app.desk.why_lost:
-        text.append("  ").append(clip(app.desk.why_lost, max(0, room - 14)), FAINT)
+    if not told and not client.online and not app.ended and (why := app.desk.why_lost):
+        why = words("why_connect") if why.startswith("cannot connect") else why
+        text.append("  ").append(clip(why, max(0, room - 14)), FAINT)
     if told:
         text.append("  ").append(clip(told, room), BAD if bad else "#7fd1b9")
         keys = words("keys_short")

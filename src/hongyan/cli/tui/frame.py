@@ -24,7 +24,7 @@ from hongyan.cli.tui.roll import peer_of
 from hongyan.cli.tui.sidebar import Sidebar
 from hongyan.cli.tui.words import Words
 from hongyan.client import Client, Closed, Message, events
-from hongyan.model.errors import Kicked, Refusal
+from hongyan.model.errors import Denied, Kicked, Refusal
 from hongyan.model.ids import LogId
 
 NARROW = 64  # cells; below it list and messages take turns
@@ -164,8 +164,12 @@ class Frame(App[int]):
         if isinstance(error, Closed) or self.ended:
             return
         why = error.text if isinstance(error, Refusal) else str(error)
-        key = "bye_kicked" if isinstance(error, Kicked) else "bye_other"
-        self.ended = self.words(key, why=why)
+        if isinstance(error, Kicked):
+            self.ended = self.words("bye_kicked")
+        elif type(error) is Denied:  # as `hongyan chat` says that there is no token
+            self.ended = self.words("bye_login", user=self.desk.me)
+        else:
+            self.ended = self.words("bye_other", why=why)
         panel = Panel("hongyan", Text(self.ended, "#ff8f6b"), self.words("press"))
         self.cover(panel, lambda _: self.exit(1))
 

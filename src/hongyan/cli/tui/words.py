@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping
 
 EN = {
-    "conversations": "Conversations",
     "none_yet": "No conversations yet.",
     "start_one": "Say hello: /open USER",
     "choose": "Choose a conversation on the left, or type /open USER.",
@@ -31,7 +30,6 @@ EN = {
     "recalled": "{who} recalled a message",
     "recalled_line": "message recalled",
     "gone_quote": "an earlier message",
-    "read_n": "{n}/{all} read",
     "sending": "sending …",
     "failed": "not sent: {why}",
     "typing_1": "{who} is typing …",
@@ -57,12 +55,14 @@ EN = {
     "st_online": "online",
     "st_retry": "offline · next try in {s} s (^R now)",
     "st_now": "reconnecting …",
+    "st_over": "ended",
+    "why_connect": "the server cannot be reached",
     "st_queued": " · {n} queued",
     "st_back": "Connected again.",
     "st_lost": "Connection lost. What you write is kept and sent later.",
     "keys": "F1 help  ^N/^P next/previous  ^Q quit",
     "keys_short": "F1 help",
-    "bye_kicked": "This device was logged out: a newer login took its place ({why}).",
+    "bye_kicked": "This device was logged out: a newer login took its place.",
     "bye_other": "The session ended: {why}",
     "bye_login": "The login has expired. Log in again: hongyan login --user {user}",
     "press": "Press Enter to leave.",
@@ -155,7 +155,6 @@ EN = {
 }
 
 ZH = {
-    "conversations": "会话",
     "none_yet": "还没有会话。",
     "start_one": "输入 /open 用户 开始",
     "choose": "在左侧选择会话，或输入 /open 用户。",
@@ -178,7 +177,6 @@ ZH = {
     "recalled": "{who}撤回了一条消息",
     "recalled_line": "消息已撤回",
     "gone_quote": "较早的消息",
-    "read_n": "{n}/{all} 已读",
     "sending": "发送中 …",
     "failed": "未发送：{why}",
     "typing_1": "{who} 正在输入 …",
@@ -204,12 +202,14 @@ ZH = {
     "st_online": "已连接",
     "st_retry": "已断开 · {s} 秒后重试（^R 立即）",
     "st_now": "正在重新连接 …",
+    "st_over": "已结束",
+    "why_connect": "无法连接服务器",
     "st_queued": " · {n} 条待发",
     "st_back": "已重新连接。",
     "st_lost": "连接已断开。你写的内容会保留，稍后发送。",
     "keys": "F1 帮助  ^N/^P 下/上一个会话  ^Q 退出",
     "keys_short": "F1 帮助",
-    "bye_kicked": "本设备已下线：另一次登录取代了它（{why}）。",
+    "bye_kicked": "本设备已下线：另一次登录取代了它。",
     "bye_other": "会话已结束：{why}",
     "bye_login": "登录已过期，请重新登录：hongyan login --user {user}",
     "press": "按 Enter 退出。",
