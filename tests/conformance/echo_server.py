@@ -73,6 +73,7 @@ def echo_front(
 def in_thread(front: Front) -> Iterator[Front]:
     """Run a front on uvloop in a thread, so that a test may use blocking sockets."""
     started = threading.Event()
+    left: list[float] = []
     ready: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def run() -> None:
@@ -82,8 +83,9 @@ def in_thread(front: Front) -> Iterator[Front]:
         started.set()
         await end.wait()
         await front.stop(1.0)
+        left.append(front.stats()["open"])
 
-    thread = threading.Thread(target=lambda: uvloop.run(run()))
+    thread = threading.Thread(target=lambda: uvloop.run(run()), daemon=True)
     thread.start()
     try:
         assert started.wait(10), "the server did not start"
@@ -94,6 +96,7 @@ def in_thread(front: Front) -> Iterator[Front]:
             loop.call_soon_threadsafe(end.set)
         thread.join(10)
         assert not thread.is_alive(), "the server did not stop"
+        assert left == [0], "connections outlived the server"
 
 
 async def serve(port: int, message_bytes: int) -> None:

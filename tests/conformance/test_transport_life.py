@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 from echo_server import EchoEndpoint, echo_front, hello, in_thread
-from rawsocket import CLOSE, TEXT, Client, close_frame, frame, request
+from rawsocket import CLOSE, TEXT, Client, Frame, close_frame, frame, request
 from recording import RecordingGateway, recorded
 
 from hongyan.config import Limits, Server
@@ -193,6 +193,15 @@ def test_T23_a_running_request_is_answered_before_the_end() -> None:
     client.sock.close()
 
 
+def test_T23_who_does_not_close_in_time_is_dropped(gateway: RecordingGateway) -> None:
+    with in_thread(recorded(gateway, hello, close_timeout_s=60.0)) as front:
+        client = Client(front.port).open()
+        gateway.wait(lambda: len(gateway.peers) == 1)
+    assert client.frame() == Frame(True, CLOSE, b"\x03\xe9the server stops")
+    client.gone()
+    client.sock.close()
+
+
 def test_T23_a_request_that_does_not_end_is_cut() -> None:
     running = threading.Event()
 
@@ -235,7 +244,9 @@ def test_T18_who_takes_nothing_of_an_answer_is_dropped(
         reader.send(ask)
         got = 0
         while got < 32 << 20:
-            got += len(reader.sock.recv(1 << 20))
+            more = len(reader.sock.recv(1 << 20))
+            assert more, "the reader was dropped"
+            got += more
         client.gone()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -253,6 +254,17 @@ async def test_T18_the_bound_of_a_body_is_exact(service: Service) -> None:
             headers={"Authorization": f"Bearer {token}", "Idempotency-Key": "k"},
         )
         assert got.status_code == status, got.text
+
+
+async def test_T18_a_body_that_announces_too_much_is_not_waited_for(service: Service) -> None:
+    token = await service.join("alice")
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.front.port)
+    head = f"POST /v1/calls HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n"
+    writer.write(f"{head}Content-Length: {MOST + 1}\r\n\r\n".encode())
+    async with asyncio.timeout(10):  # a third of what a body may take
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_T18_a_body_without_length_is_cut_at_the_bound(service: Service) -> None:

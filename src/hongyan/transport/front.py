@@ -135,8 +135,9 @@ class Front:
                 connection.abort()
             self._http.cut()
             await self._desk.empty_within(1.0)
-        for server in self._servers:
-            await server.wait_closed()
+        for server in self._servers:  # waits for connections too, also those in a TLS handshake
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(server.wait_closed(), 1.0)
 
     def reload_tls(self) -> None:
         """Read certificate and key again, for new connections.

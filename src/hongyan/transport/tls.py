@@ -54,11 +54,10 @@ class Tls:
                 self.reload_or_log()
 
     def reload_or_log(self) -> None:
-        """As `reload`; a failure is logged. Half-written files are tried again at the next look."""
+        """As `reload`; a failure is logged once, until a file changes again."""
         try:
             self.reload()
         except BadCertificate as why:
-            self._stamp = ()
             log.error("the old certificate stays in use", error=str(why))
 
     def _choose(self, conn: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
@@ -75,12 +74,12 @@ class Tls:
         return context
 
     def _look(self) -> tuple[int, ...]:
-        """What changes when a file is replaced or written; () where one cannot be read."""
+        """Changes when a file is replaced, written or made readable; () where one is absent."""
         try:
             stats = [path.stat() for path in (self._cert, self._key)]
         except OSError:
             return ()
-        return tuple(n for s in stats for n in (s.st_ino, s.st_mtime_ns, s.st_size))
+        return tuple(n for s in stats for n in (s.st_ino, s.st_ctime_ns, s.st_size))
 
 
 def _no_password() -> str:
