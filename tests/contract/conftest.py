@@ -33,6 +33,9 @@ class Talk:
 
     async def commit(self, sender: str = "ann", **fields: Any) -> Committed:
         self.at += 1
+        if "touch" not in fields and (info := await self.store.info(self.log)) is not None:
+            members = await self.store.members(self.log)  # as the engine knows them
+            fields |= {"touch": tuple(m.user for m in members), "roster": info.roster}
         given = {"op": f"op{next(self.ops)}", "hash": b"h" * 16, "at": self.at, **fields}
         return await self.store.commit(Commit(log=self.log, sender=sender, **given))
 

@@ -98,7 +98,9 @@ async def test_D3_retries_at_the_same_moment_write_once(talk: Talk) -> None:
     await talk.create("ann", "bob")
 
     def retry() -> asyncio.Future[Committed]:
-        commit = Commit(log=talk.log, sender="ann", op="x", hash=b"h" * 16, at=1, writes=HI)
+        commit = Commit(
+            log=talk.log, sender="ann", op="x", hash=b"h" * 16, at=1, writes=HI, touch=None
+        )
         return talk.store.commit(commit)
 
     answers = await asyncio.gather(*(retry() for _ in range(20)))

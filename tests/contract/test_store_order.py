@@ -14,7 +14,9 @@ HI = (Write("message", b'{"text":"hi"}', count=True),)
 
 
 def append(talk: Talk, op: str, sender: str = "ann", at: int = 5) -> asyncio.Future[Committed]:
-    commit = Commit(log=talk.log, sender=sender, op=op, hash=b"h" * 16, at=at, writes=HI)
+    commit = Commit(
+        log=talk.log, sender=sender, op=op, hash=b"h" * 16, at=at, writes=HI, touch=None
+    )
     return talk.store.commit(commit)
 
 
@@ -29,7 +31,9 @@ async def test_O1_seqs_are_dense_over_many_waiting_commits(talk: Talk) -> None:
 
 async def test_O1_a_refused_commit_uses_no_seq(talk: Talk) -> None:
     await talk.create("ann", "bob")
-    refused = Commit(log=talk.log, sender="ann", op="no", hash=b"h" * 16, at=1, writes=HI, expect=9)
+    refused = Commit(
+        log=talk.log, sender="ann", op="no", hash=b"h" * 16, at=1, writes=HI, expect=9, touch=None
+    )
     waiting = [append(talk, "a"), talk.store.commit(refused), append(talk, "b")]
 
     first, no, second = await asyncio.gather(*waiting, return_exceptions=True)
@@ -52,6 +56,7 @@ async def test_O2_commits_of_a_log_settle_in_the_order_of_the_calls(talk: Talk) 
             hash=b"h" * 16,
             at=1,
             writes=HI,
+            touch=None,
             state=b"{}" if n % 7 == 3 else None,
         )
         future = talk.store.commit(commit)

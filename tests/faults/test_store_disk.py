@@ -182,7 +182,7 @@ async def test_D12_a_file_of_another_program_is_refused_untouched(tmp_path: Path
     assert digest(tmp_path) == before
 
 
-@pytest.mark.parametrize("damage", ["text", "header", "middle", "short"])
+@pytest.mark.parametrize("damage", ["text", "header", "middle", "short", "members"])
 async def test_D12_a_damaged_file_is_refused_untouched(tmp_path: Path, damage: str) -> None:
     file = await filled(tmp_path)
     data = bytearray(file.read_bytes())
@@ -193,6 +193,12 @@ async def test_D12_a_damaged_file_is_refused_untouched(tmp_path: Path, damage: s
     elif damage == "middle":
         for at in range(4096 * 3, len(data), 4096):
             data[at : at + 512] = b"\xff" * 512
+    elif damage == "members":  # a table that is not looked at before somebody asks
+        db = sqlite3.connect(file)
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name='members'").fetchone()
+        db.close()
+        start = (page - 1) * 4096
+        data[start + 3 : start + 40] = b"\xff" * 37
     else:
         del data[len(data) // 2 :]
     file.write_bytes(data)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hongyan.adapters.sqlite import SqliteStore
+from hongyan.adapters.sqlite import SqliteStore, places
 from hongyan.adapters.sqlite.check import check
-from hongyan.model.errors import BadArgs, Overloaded, StoreDown
+from hongyan.model.errors import BadArgs, Clash, Overloaded, StoreDown
 from hongyan.model.log import Commit, Committed, MemberChange, Write
 from tests.faults.store_child import LOGS, entry
 
@@ -143,6 +143,38 @@ async def test_U9_a_rolled_back_touch_is_written_again(store: SqliteStore) -> No
     done = await store.commit(entry(LOGS[0], "lost"))
 
     assert ("bob", token + 1) in done.touched
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10_000])
+async def test_D3_a_repeat_is_known_wherever_its_op_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    """Plain commits on three logs, some of them retries, all in one group with new ones."""
+    monkeypatch.setattr(places, "KEEP", keep)
+    store = SqliteStore(tmp_path)
+
+    def plain(n: int, digest: bytes = b"h" * 16) -> Commit:
+        commit = entry(LOGS[n % 3], f"op{n}")
+        commit.touch, commit.hash = None, digest
+        return commit
+
+    for log in LOGS:
+        await store.commit(entry(log, "0"))
+    first = [await store.commit(plain(n)) for n in range(20)]
+    held = Held(store)
+    futures = [store.commit(plain(n)) for n in range(10, 30)]
+    clash = store.commit(plain(4, b"other hash......"))
+    held.gate.set()
+    again = await asyncio.gather(*futures)
+
+    assert [done.repeat for done in again] == [True] * 10 + [False] * 10
+    assert [done.last for done in again[:10]] == [done.last for done in first[10:]]
+    with pytest.raises(Clash):
+        await clash
+    info = [await store.info(log) for log in LOGS]
+    await store.close()
+    assert sorted(i.head for i in info if i) == [11, 11, 11]
+    assert list(check(tmp_path)) == []
 
 
 async def test_D2_cancelling_who_waits_takes_nothing_back(store: SqliteStore) -> None:

@@ -29,7 +29,7 @@ MOST_JOBS = 512  # in one group
 MOST_BYTES = 4 * 1024 * 1024  # in one group, roughly
 RETRY_AFTER_MS = 200
 BUSY_JOBS = 16  # a group at least this large says that writes come faster than one by one
-BUSY_PACE = 0.008  # seconds from one group to the next while busy: halves the CPU of a commit
+BUSY_PACE = 0.010  # seconds from one group to the next while busy: halves the CPU of a commit
 DISK = (sqlite3.OperationalError, sqlite3.InternalError)  # what is not the fault of a job
 
 _logger = logging.getLogger(__name__)
