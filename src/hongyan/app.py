@@ -37,8 +37,9 @@ from hongyan.ports import Bus, Clock, Directory, Search, Store
 from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
 from hongyan.telemetry import Metrics, measure_loop_lag
-from hongyan.transport.front import Front
+from hongyan.transport.front import Front, bind
 from hongyan.transport.http import build_http
+from hongyan.transport.tls import Tls
 from hongyan.transport.websocket import GatewayEndpoint, Terms
 from hongyan.wire.codec import CODECS
 
@@ -191,6 +192,16 @@ def _show(metrics: Metrics, hub: Hub, cache: LogCache, indexer: Consumer) -> Non
         )
 
 
+def _show_front(metrics: Metrics, front: Front) -> None:
+    """Put what the listening side counts into the metrics."""
+    for name in front.stats():
+        metrics.gauge(
+            f"front_{name}",
+            f"Of the listening port: {name.replace('_', ' ')}.",
+            lambda name=name: float(front.stats()[name]),  # type: ignore[misc]
+        )
+
+
 class Server:
     """The embedded default: everything of one data directory, served on one port."""
 
@@ -223,15 +234,49 @@ class Server:
 
     async def _start(self) -> None:
         config, closing = self._config, self._closing
-        data = Path(config.data.dir)
-        store = SqliteStore(data, large_above=config.logs.large_above)  # the loop is idle yet
-        closing.push_async_callback(store.close)
+        if config.server.tls_cert:
+            Tls(Path(config.server.tls_cert), Path(config.server.tls_key))  # readable at all?
+        sockets = await bind(config.server)  # before any file is touched
+        for sock in sockets:
+            closing.callback(sock.close)
         bus = MemoryBus()
         closing.push_async_callback(bus.close)
+        node, store = self._open_data(bus)
+
+        async def metrics() -> bytes:
+            return node.metrics.render(await store.stats())
+
+        gateway = node.gateway
+        front = Front(
+            config.server,
+            config.limits,
+            endpoint=GatewayEndpoint(
+                gateway, CODECS, Terms(message_bytes=config.limits.message_bytes)
+            ),
+            http=build_http(
+                gateway, node.authenticator, config, publish=bus.publish, metrics=metrics
+            ),
+            drain=gateway.drain,
+            sockets=sockets,
+        )
+        _show_front(node.metrics, front)
+        node.start()
+        closing.push_async_callback(node.stop)
+        await front.start()
+        self._front = front
+        closing.push_async_callback(front.stop)
+        self.first_code = await node.authenticator.accounts.first_admin_code()
+        logger.info("serving", port=front.port, data=config.data.dir, fd_limit=front.fd_limit)
+
+    def _open_data(self, bus: MemoryBus) -> tuple[Node, SqliteStore]:
+        """Open the data directory and wire an engine to it. Blocks: the loop is idle yet."""
+        config, closing = self._config, self._closing
+        data = Path(config.data.dir)
+        store = SqliteStore(data, large_above=config.logs.large_above)
+        closing.push_async_callback(store.close)
         search = SqliteSearch(data / "search.db")
         closing.push_async_callback(search.close)
-        issuers = trusted_issuers(config.tokens)
-        node = self.node = build_engine(
+        self.node = build_engine(
             config,
             store=store,
             directory=SqliteDirectory(store),
@@ -239,27 +284,9 @@ class Server:
             bus=bus,
             clock=SystemClock(),
             secret=load_or_create_secret(data / "secret"),
-            issuers=issuers,
+            issuers=trusted_issuers(config.tokens),
         )
-
-        async def metrics() -> bytes:
-            return node.metrics.render(await store.stats())
-
-        http = build_http(
-            node.gateway, node.authenticator, config, publish=bus.publish, metrics=metrics
-        )
-        terms = Terms(message_bytes=config.limits.message_bytes)
-        endpoint = GatewayEndpoint(node.gateway, CODECS, terms)
-        front = Front(
-            config.server, config.limits, endpoint=endpoint, http=http, drain=node.gateway.drain
-        )
-        node.start()
-        closing.push_async_callback(node.stop)
-        await front.start()
-        self._front = front
-        closing.push_async_callback(front.stop)
-        self.first_code = await node.authenticator.accounts.first_admin_code()
-        logger.info("serving", port=front.port, data=str(data), fd_limit=front.fd_limit)
+        return self.node, store
 
     async def stop(self) -> None:
         """Take no more connections, say goodbye, settle, close. Idempotent."""

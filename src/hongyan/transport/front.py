@@ -48,13 +48,16 @@ class Front:
         endpoint: Endpoint,
         http: Callable[..., object],
         drain: Callable[[float], Awaitable[None]] | None = None,
+        sockets: list[socket.socket] | None = None,
     ) -> None:
-        """`endpoint` takes WebSockets, `http` is the ASGI application for the rest.
+        """`endpoint` takes WebSockets, `http` is the ASGI application for the rest; `sockets` are
+        those of `bind`, where it was called before.
 
         Raises:
             BadCertificate: from tls_cert and tls_key.
         """
         self._server = server
+        self._given = sockets
         self._drain = drain
         self._tls = Tls(Path(server.tls_cert), Path(server.tls_key)) if server.tls_cert else None
         self.fd_limit = raise_fd_limit()
@@ -88,7 +91,7 @@ class Front:
         Raises:
             CannotListen: the address is taken, not ours or not allowed.
         """
-        self._sockets = await self._bind()
+        self._sockets = self._given or await bind(self._server)
         loop = asyncio.get_running_loop()
         try:
             for sock in self._sockets:
@@ -159,25 +162,6 @@ class Front:
             **desk.counts,
         }
 
-    async def _bind(self) -> list[socket.socket]:
-        """A socket per address of the host."""
-        host, port = self._server.host, self._server.port
-        try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )
-        except OSError as exc:
-            raise CannotListen(f"cannot listen on {host}: {exc.strerror}") from None
-        sockets: list[socket.socket] = []
-        try:
-            for family, _, _, _, address in dict.fromkeys(found):
-                sockets.append(_listening(family, address))
-        except OSError as exc:
-            for sock in sockets:
-                sock.close()
-            raise CannotListen(_why(host, port, exc)) from None
-        return sockets
-
     async def _serve(self, loop: asyncio.AbstractEventLoop, sock: socket.socket) -> asyncio.Server:
         """Accept on a bound socket."""
         desk = self._desk
@@ -193,6 +177,32 @@ class Front:
             ssl_handshake_timeout=self._handshake_s,
             ssl_shutdown_timeout=5.0,
         )
+
+
+async def bind(server: Server) -> list[socket.socket]:
+    """A bound socket per address of the host, not listening yet; whoever calls closes them.
+
+    A server binds before it opens its data, so that a taken port leaves all as it was.
+
+    Raises:
+        CannotListen: the address is taken, not ours or not allowed.
+    """
+    host, port = server.host, server.port
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+    except OSError as exc:
+        raise CannotListen(f"cannot listen on {host}: {exc.strerror}") from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            sockets.append(_listening(family, address))
+    except OSError as exc:
+        for sock in sockets:
+            sock.close()
+        raise CannotListen(_why(host, port, exc)) from None
+    return sockets
 
 
 def _listening(family: int, address: object) -> socket.socket:

@@ -18,6 +18,8 @@ Reads and queries do not: they come back as Refused with a retryable error. Time
 monotonic clock. No method waits; none but those documented raises for what the peer does.
 """
 
+# size: the client's half is one state machine; parted, its states and moves part
+
 from __future__ import annotations
 
 from collections.abc import Mapping
