@@ -154,6 +154,7 @@ class Rig:
             "limits.rates.user": {"rate": 0, "burst": 1},
             "limits.rates.log": {"rate": 0, "burst": 1},
             "limits.rates.ip": {"rate": 0, "burst": 1},
+            "limits.rates.asks": {"rate": 0, "burst": 1},
         }
         self.config: Config = load(None, {}, {**loose, **(options or {})})
         self.store = store or MemoryStore(large_above=self.config.logs.large_above)

@@ -1,4 +1,4 @@
-"""E: what goes wrong between the parts: lost connections, wiped caches, lost hints, broken links."""
+"""E: what goes wrong between the parts: wiped caches, lost hints, broken links."""
 
 from __future__ import annotations
 

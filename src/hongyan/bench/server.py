@@ -27,6 +27,7 @@ LOOSE = (  # a bench measures the work, not the limits
     'limits.rates.user={"rate":0,"burst":1}',
     'limits.rates.log={"rate":0,"burst":1}',
     'limits.rates.ip={"rate":0,"burst":1}',
+    'limits.rates.asks={"rate":0,"burst":1}',
     "telemetry.level=warning",
 )
 

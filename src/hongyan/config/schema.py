@@ -94,6 +94,10 @@ class Rates(Section, frozen=True):
     user: Annotated[Rate, Meta(description="Of one user, all devices.")] = Rate(rate=100, burst=400)
     log: Annotated[Rate, Meta(description="Into one log, all users.")] = Rate(rate=500, burst=2000)
     ip: Annotated[Rate, Meta(description="From one address.")] = Rate(rate=2000, burst=8000)
+    asks: Annotated[
+        Rate,
+        Meta(description="Reads, syncs, queries, pings and cursors of one user, beside calls."),
+    ] = Rate(rate=200, burst=2000)
     login_user: Annotated[Rate, Meta(description="Password attempts for one user.")] = Rate(
         rate=0.1, burst=5
     )

@@ -31,6 +31,7 @@ from hongyan.engine.signs import Signs, fail_of
 from hongyan.engine.sync import Reader
 from hongyan.model.errors import (
     BadFrame,
+    Forbidden,
     GoingAway,
     Kicked,
     Refusal,
@@ -321,6 +322,12 @@ class Gateway:
     # --- questions --------------------------------------------------------------------------
 
     def _ask(self, work: Callable[[Peer, Any], Awaitable[f.Frame]], peer: Peer, frame: Any) -> None:
+        assert peer.caller is not None  # the session lets questions through after the welcome
+        try:
+            self._p.notifier.limits.asks.take(peer.caller.key, self._p.clock.monotonic())
+        except Refusal as why:
+            peer.answer(fail_of(frame.ref, why))
+            return
         self._spawn(self._answer(work, peer, frame))
 
     async def _answer(
@@ -347,18 +354,26 @@ class Gateway:
         device = DeviceId(identity.device or "http")
         return Caller(identity.tenant, identity.user, device, admin=identity.admin, ip=ip)
 
+    def _asking(self, identity: Identity, ip: str) -> Caller:
+        """Who asks. Raises TooFast; Forbidden for an API key that may not read."""
+        caller = self._request(identity, ip)
+        if identity.scopes and not identity.may("read"):
+            raise Forbidden("the key lacks the scope read")
+        self._p.notifier.limits.asks.take(caller.key, self._p.clock.monotonic())
+        return caller
+
     async def call(self, identity: Identity, call: f.Call, ip: str = "") -> f.Ack:
         """Do a call. Raises its refusal."""
         return await self._p.pipeline.call(self._request(identity, ip), call)
 
     async def read(self, identity: Identity, read: f.Read, ip: str = "") -> f.Page:
-        """A range of a log. Raises BadArgs, NoSuchLog, NotAMember, StoreDown."""
-        caller = self._request(identity, ip)
+        """A range of a log. Raises its refusal."""
+        caller = self._asking(identity, ip)
         return await self._p.reader.page(caller.tenant, caller.user, read)
 
     async def sync(self, identity: Identity, sync: f.Sync, ip: str = "") -> f.InboxPage:
-        """Inbox rows. Raises BadArgs, StoreDown."""
-        caller = self._request(identity, ip)
+        """Inbox rows. Raises its refusal."""
+        caller = self._asking(identity, ip)
         return await self._p.reader.inbox(
             caller.tenant,
             caller.user,
@@ -370,4 +385,4 @@ class Gateway:
 
     async def query(self, identity: Identity, query: f.Query, ip: str = "") -> bytes:
         """The answer to a query, as JSON. Raises its refusal."""
-        return await self._p.queries.answer(self._request(identity, ip), query)
+        return await self._p.queries.answer(self._asking(identity, ip), query)

@@ -57,6 +57,7 @@ class Peer:
         "muted",
         "ok",
         "opened_at",
+        "pinged",
         "queued",
         "session",
     )
@@ -77,6 +78,7 @@ class Peer:
         self.ok = True  # the transport takes more
         self.queued = False  # in the hub's list for this tick
         self.closing = False
+        self.pinged = False  # a pong is being made
         self.opened_at = now
         self.epoch = 0
         self.large: list[LogId] = []

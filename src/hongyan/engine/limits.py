@@ -72,7 +72,7 @@ class KeyedBuckets:
         """
         wait = self.wait(key, now)
         if wait > 0:
-            raise TooFast("too many attempts", retry_after_ms=_ms(wait))
+            raise TooFast("too many at once", retry_after_ms=_ms(wait))
         self.put(key, now)
 
     def wait(self, key: Hashable, now: float) -> float:
@@ -126,6 +126,7 @@ class CallLimits:
         self._intervals = tuple(table.interval for table in self._tables)
         self._slacks = tuple(table.slack for table in self._tables)
         self._calls = 0
+        self.asks = KeyedBuckets(rates.asks, most)  # what is not a call, by user
 
     def take(self, conn: Hashable, user: Hashable, log: Hashable, ip: Hashable, now: float) -> None:
         """Take one from all four, or from none. `ip` is an `address_key`; "" as `log` is a key

@@ -60,7 +60,7 @@ class Notifier:
 
     async def stop(self) -> None:
         """Write the cursors that wait, then stop."""
-        self.cursors.flush()
+        self.cursors.flush(everything=True)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

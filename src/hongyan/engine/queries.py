@@ -180,7 +180,9 @@ class Queries:
                     if len(found) == asked.limit:
                         return {"hits": found, "before": before, "more": True}
             if len(hits) < 100:
-                return {"hits": found, "before": before, "more": False}
+                # Not the place of the last hit looked at: it would tell what others wrote.
+                seen_to = found[-1]["pos"] if found else asked.before
+                return {"hits": found, "before": seen_to, "more": False}
         return {"hits": found, "before": before, "more": True}
 
     async def _states(self, caller: Caller, log: LogId, asked: PresenceQuery) -> Any:

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import structlog
 
+from hongyan.engine.callers import Caller
 from hongyan.engine.hub import Peer
-from hongyan.engine.logs import LogCache
+from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.notify import Notifier
 from hongyan.engine.sync import Reader, owned
 from hongyan.model.errors import BadArgs, Refusal
@@ -46,6 +47,8 @@ class Signs:
             owned(cursor.log, caller.tenant)
             if cursor.read < 0 or cursor.delivered < 0:
                 raise BadArgs("cursors are not negative")
+            if cursor.ref:
+                self._notifier.limits.asks.take(caller.key, self._clock.monotonic())
         except Refusal as why:
             if cursor.ref:
                 peer.answer(fail_of(cursor.ref, why))
@@ -75,38 +78,51 @@ class Signs:
         assert caller is not None
         try:
             log = owned(signal.log, caller.tenant)
+            now = self._clock.monotonic()
+            self._notifier.limits.take(caller.connection, caller.key, log, caller.address, now)
         except Refusal:
             return  # a signal has no ref: there is nobody to tell
         state = self._cache.get(log)
         if state is None:
-            self._spawn(self._late_signal(peer, signal))
-            return
+            self._spawn(self._late_signal(caller, signal))
+        else:
+            self._tell(caller, signal, state)
+
+    def _tell(self, caller: Caller, signal: f.Signal, state: LogState) -> None:
         rule = state.kind.signals.get(signal.name)
         if rule is None or state.count > rule.max_members:
             return
         if not state.role_of(caller.user):
             return  # not a member (or, in a large log, not known here: signals may be lost)
         try:
-            now = self._clock.monotonic()
-            self._notifier.limits.take(
-                caller.connection, caller.key, signal.log, caller.address, now
-            )
             msgspec.json.decode(bytes(signal.body) or b"{}", type=rule.args)
-        except (Refusal, msgspec.DecodeError):
+        except (msgspec.DecodeError, RecursionError):
             return
-        self._bus.publish(Signalled(log, caller.user, caller.device, signal.name, signal.body))
+        self._bus.publish(
+            Signalled(state.log, caller.user, caller.device, signal.name, signal.body)
+        )
 
-    async def _late_signal(self, peer: Peer, signal: f.Signal) -> None:
+    async def _late_signal(self, caller: Caller, signal: f.Signal) -> None:
         try:
             state = await self._cache.load(LogId(signal.log))
         except Refusal:
             return
-        if state.version and not peer.closing:
-            self.signal(peer, signal)
+        if state.version:
+            self._tell(caller, signal, state)
 
     def ping(self, peer: Peer, ping: f.Ping) -> None:
-        """A sign of life, answered with the digest of what changed since the token."""
+        """A sign of life, answered with the digest of what changed since the token. Pings that
+        come while the answer to one is looked for, or too fast, are a sign of life only."""
+        caller = peer.caller
+        assert caller is not None
         self._notifier.away(peer, ping.away)
+        if peer.pinged:
+            return
+        try:
+            self._notifier.limits.asks.take(caller.key, self._clock.monotonic())
+        except Refusal:
+            return
+        peer.pinged = True
         self._spawn(self._pong(peer, ping))
 
     async def _pong(self, peer: Peer, ping: f.Ping) -> None:
@@ -116,6 +132,8 @@ class Signs:
             digest = await self._reader.digest(caller.tenant, caller.user, ping.inbox)
         except Refusal:
             return  # no pong: the client pings again, and reconnects if it stays so
+        finally:
+            peer.pinged = False
         pong = f.Pong(now=self._clock.now_ms(), inbox=ping.inbox, digest=digest)
         peer.say(pong)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import msgspec
 import structlog
 
-from hongyan.model.errors import BadArgs, NoSuchLog, Refusal
+from hongyan.model.errors import BadArgs, NoSuchLog, Overloaded, Refusal
 from hongyan.model.ids import (
     LOG,
     DeviceId,
@@ -17,9 +19,11 @@ from hongyan.model.ids import (
     Seq,
     TenantId,
     UserId,
+    UserKey,
     check,
     kind_of,
     tenant_of,
+    user_key,
 )
 from hongyan.model.kind import Kind
 from hongyan.model.log import InboxRow
@@ -32,6 +36,9 @@ logger = structlog.get_logger(__name__)
 MAX_ROWS = 500
 PAGE_BYTES = 1 << 20  # of one answer, roughly: a window of them must fit into memory
 OVERHEAD = 200  # bytes of a row or an entry beside its bodies
+SHARE = 256  # cursor moves of one user that are handed to the store at once
+
+Waiting = tuple[UserId, DeviceId, Cursor]
 
 
 def owned(log: str, tenant: str) -> LogId:
@@ -174,7 +181,8 @@ class Cursors:
     """Cursor moves without `ref`: merged by max for a moment, then written together.
 
     A move is a promise of the client to itself: it sends a lost one again after a reconnect, so
-    what waits here may die with the node. At most `most` (log, user) pairs wait.
+    what waits here may die with the node. At most `most` (log, user) pairs wait; every `delay`
+    each user's oldest SHARE of them go to the store, so that nobody fills its queue alone.
     """
 
     def __init__(
@@ -188,35 +196,54 @@ class Cursors:
         """`moved(tenant, user, log, result, read)` is called for each move that was stored."""
         self._store, self._moved = store, moved
         self._delay, self._most = delay, most
-        self._waiting: dict[tuple[LogId, UserId], tuple[DeviceId, Cursor]] = {}
+        self._waiting: dict[UserKey, dict[LogId, Waiting]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self.waiting = 0  # pairs
 
     def later(self, user: UserId, device: DeviceId, cursor: Cursor) -> None:
-        """Store this move soon. Never waits; when too many wait, they are written at once."""
-        key = (cursor.log, user)
-        old = self._waiting.get(key)
-        if old is not None:
+        """Store this move soon. Never waits; when too many wait, those of a new log are lost."""
+        key = user_key(tenant_of(cursor.log), user)
+        mine = self._waiting.setdefault(key, {})
+        if (old := mine.get(cursor.log)) is not None:
             cursor = Cursor(
                 log=cursor.log,
-                delivered=max(cursor.delivered, old[1].delivered),
-                read=max(cursor.read, old[1].read),
-                mark=max(cursor.mark, old[1].mark),
+                delivered=max(cursor.delivered, old[2].delivered),
+                read=max(cursor.read, old[2].read),
+                mark=max(cursor.mark, old[2].mark),
             )
-        self._waiting[key] = (device, cursor)
-        if len(self._waiting) >= self._most:
-            self.flush()
-        elif self._timer is None:
+        elif self.waiting < self._most:
+            self.waiting += 1
+        else:
+            return
+        mine[cursor.log] = (user, device, cursor)
+        if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._delay, self.flush)
 
-    def flush(self) -> None:
-        """Hand all waiting moves to the store."""
+    def flush(self, *, everything: bool = False) -> None:
+        """Hand over each user's share of what waits, or all of it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting, self._waiting = self._waiting, {}
-        for (log, user), (device, cursor) in waiting.items():
-            future = self.now(log, user, device, cursor)
-            future.add_done_callback(_complain)
+        for key, mine in list(self._waiting.items()):
+            for log in list(mine) if everything else list(islice(mine, SHARE)):
+                user, device, cursor = mine.pop(log)
+                self.waiting -= 1
+                future = self.now(log, user, device, cursor)
+                future.add_done_callback(partial(self._settled, user, device, cursor))
+            if not mine:
+                del self._waiting[key]
+        if self._waiting:
+            self._timer = asyncio.get_running_loop().call_later(self._delay, self.flush)
+
+    def _settled(
+        self, user: UserId, device: DeviceId, cursor: Cursor, future: asyncio.Future[Moved]
+    ) -> None:
+        if future.cancelled() or (error := future.exception()) is None:
+            return
+        if isinstance(error, Overloaded):
+            self.later(user, device, cursor)
+        elif not isinstance(error, Refusal):
+            logger.error("cursor move failed", exc_info=error)
 
     def now(
         self, log: LogId, user: UserId, device: DeviceId, cursor: Cursor
@@ -238,11 +265,3 @@ class Cursors:
 
         future.add_done_callback(tell)
         return future
-
-
-def _complain(future: asyncio.Future[Moved]) -> None:
-    if future.cancelled():
-        return
-    error = future.exception()
-    if error is not None and not isinstance(error, Refusal):
-        logger.error("cursor move failed", exc_info=error)
