@@ -6,12 +6,14 @@ import asyncio
 import random
 import signal
 import socket
+import sqlite3
 import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 from scripted_server import ScriptedServer
 from test_transport_tls import make_pair
@@ -413,6 +415,30 @@ async def test_X10_what_cannot_be_written_is_not_sent(
         await play_on(server, {"expect": {"t": "call", "ref": "$r"}})
         await play_on(server, {"send": {"t": "ack", "ref": "$r", "log": A, "seq": 1}})
         assert (await soon(call)).seq == 1
+
+
+async def test_R5_R6_what_was_recalled_or_cleared_is_not_left_on_disk(
+    server: ScriptedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.db"
+    async with client_of(server, data=path) as client:
+        await play(server, HELLO, {"send": welcome(row(4))})
+        await soon(client.connected())
+        opening = asyncio.ensure_future(client.open(A))
+        read = {"expect": {"t": "read", "before": 0, "ref": "$n"}}
+        await play_on(server, read, {"send": page("$n", 1, 2, 3, 4, head=4)})
+        replica = await soon(opening)
+        recall = {**entry(5), "ord": 4, "target": 3, "slot": "recall", "count": False}
+        await play_on(server, {"send": {"t": "deliver", "log": A, "entries": [recall]}})
+        await until(lambda: replica.last == 5)
+        cleared = row(5, useq=2, ord=4, cleared=2)
+        await play_on(server, {"send": {"t": "inbox", "page": {"rows": [cleared], "upto": 0}}})
+        await until(lambda: client.rows[A].cleared == 2)
+    with sqlite3.connect(path) as db:
+        kept = [text for (text,) in db.execute("select entry from entries order by seq")]
+    db.close()
+    assert [msgspec.json.decode(one)["seq"] for one in kept] == [3, 4, 5]
+    assert msgspec.json.decode(kept[0])["body"] == {}
 
 
 # --- connecting -------------------------------------------------------------------------------
