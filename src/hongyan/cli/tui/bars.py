@@ -35,6 +35,9 @@ def title(app: Frame) -> Text:
         return Text(" " + app.words("choose"), DIM)
     desk, words = app.desk, app.words
     text = Text(" ")
+    if app.screen_stack[0].has_class("narrow"):  # the list is not seen: say what waits there
+        waiting = sum(item.unread for item in desk.items() if item.log != log)
+        text.append("‹ " if not waiting else f"‹{waiting} ", WARM if waiting else FAINT)
     text.append(desk.title(log), "bold #ffffff")
     row = desk.row(log)
     now = time.monotonic()
@@ -124,6 +127,8 @@ def status(app: Frame) -> Text:
     if not told and not client.online and not app.ended and (why := app.desk.why_lost):
         why = words("why_connect") if why.startswith("cannot connect") else why
         text.append("  ").append(clip(why, max(0, room - 14)), FAINT)
+    if app.screen_stack[0].has_class("narrow"):
+        keys = words("keys_narrow")
     if told:
         text.append("  ").append(clip(told, room), BAD if bad else "#7fd1b9")
         keys = words("keys_short")
