@@ -242,3 +242,18 @@ async def test_E22_a_broken_link_does_not_stop_the_goodbyes(rig: Rig) -> None:
     await rig.node.stop(1.0)
     assert (await bob.closed()).code == GoingAway.code
     assert alice.link.closed
+
+
+async def test_E3_who_was_invited_a_moment_ago_is_removed(rig: Rig) -> None:
+    """A join raises no version, so no fence catches what was decided before it was known."""
+    alice = await rig.person("alice")
+    await rig.user("carol")
+    log = await group(alice)
+    names = ["chat.invite", "chat.remove"] * 4
+    refs = [alice.start_call(name, {"users": ["carol"]}, log=log) for name in names]
+    acks = [await alice.answer(ref) for ref in refs]
+    assert [ack.seq for ack in acks] == list(range(2, 10)), acks
+    other = await rig.person("alice", "other")
+    first = alice.start_call("chat.invite", {"users": ["carol"]}, log=log)
+    assert (await alice.answer(first)).seq == 10  # the hint may still be on its way
+    assert (await other.call("chat.remove", {"users": ["carol"]}, log=log)).seq == 11

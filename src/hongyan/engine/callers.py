@@ -60,14 +60,16 @@ class Caller:
 
 
 class Flight:
-    """Calls of one caller on one log that are on the way to the disk, all decided on `version`."""
+    """Calls of one caller on one log that are on the way to the disk, all decided on `version`.
+    `joins`: one of them makes members."""
 
-    __slots__ = ("count", "landed", "version")
+    __slots__ = ("count", "joins", "landed", "version")
 
     def __init__(self, version: int) -> None:
         """None in flight yet."""
         self.version = version
         self.count = 0
+        self.joins = False
         self.landed: asyncio.Future[None] | None = None
 
 

@@ -136,6 +136,7 @@ class LogCache:
         self._logs: OrderedDict[LogId, LogState] = OrderedDict()
         self._loading: dict[LogId, asyncio.Future[LogState]] = {}
         self._dirty: set[LogId] = set()  # changed while loading: load again
+        self._expected: dict[LogId, int] = {}  # rosters committed here whose hints are on the way
 
     def __len__(self) -> int:
         """How many logs are kept."""
@@ -151,13 +152,26 @@ class LogCache:
     def wipe(self) -> None:
         """Forget everything; nothing is lost."""
         self._logs.clear()
+        self._expected.clear()
         self._dirty.update(self._loading)
 
     def drop(self, log: LogId) -> None:
         """Forget one log."""
         self._logs.pop(log, None)
+        self._expected.pop(log, None)
         if log in self._loading:
             self._dirty.add(log)
+
+    def expect(self, log: LogId, roster: int) -> None:
+        """A commit settled with this roster; until its hint is here the members are old."""
+        state = self._logs.get(log)
+        if state is not None and state.roster < roster:
+            self._expected[log] = roster
+
+    def behind(self, state: LogState) -> bool:
+        """Whether the members in `state` are known to be old. No fence tells: a join raises no
+        version."""
+        return bool(self._expected) and state.roster < self._expected.get(state.log, 0)
 
     def apply(self, hint: Appended) -> LogState | None:
         """Follow a commit; the log's state after it, or None when it is not in the cache."""
@@ -168,7 +182,10 @@ class LogCache:
             return None
         if not state.apply(hint):
             self._logs.pop(hint.log, None)
+            self._expected.pop(hint.log, None)
             return None
+        if self._expected and state.roster >= self._expected.get(hint.log, 0):
+            self._expected.pop(hint.log, None)
         return state
 
     async def load(self, log: LogId) -> LogState:
@@ -201,7 +218,7 @@ class LogCache:
         self._dirty.discard(log)
         self._logs[log] = state
         while len(self._logs) > self._most:
-            self._logs.popitem(last=False)
+            self._expected.pop(self._logs.popitem(last=False)[0], None)
         return state
 
     async def _read(self, log: LogId, kind: Kind) -> LogState:

@@ -31,7 +31,7 @@ from hongyan.model.errors import (
     RoleTooLow,
     UnknownCall,
 )
-from hongyan.model.ids import LOG, OP, Seq, check
+from hongyan.model.ids import LOG, OP, LogId, Seq, check
 from hongyan.model.kind import NOTHING, Context, Kind, Rule
 from hongyan.model.log import Commit, Committed, Member, Role
 from hongyan.ports import Bus, Clock, Directory, Store
@@ -188,14 +188,15 @@ class Pipeline:
         if flight is not None and flight.version != state.version:
             return False  # would overtake calls that have to decide again
         member = state.members.get(job.caller.user)
-        if member is None and (state.large or job.rule.role is Role.NONE):
+        old = (flight is not None and flight.joins) or self._cache.behind(state)
+        if member is None and (old or state.large or job.rule.role is Role.NONE):
             return False
         context = self._context(job, state, member)
         if job.rule.needs is not None:
             needs = job.rule.needs(job.command, context)
             if needs is not NOTHING:
                 loaded = self._needs.at_hand(state, needs)
-                if loaded is None:
+                if loaded is None or (old and needs.members):
                     return False
                 complete(context, loaded)
         self._decide(job, state, context)
@@ -243,14 +244,17 @@ class Pipeline:
         """Load what is missing, then decide, all on one version of the log."""
         caller = job.caller
         if job.stale >= 0:
-            await self._refresh(job)
+            await self._refresh(job.log, lambda now: now.version != job.stale)
         while True:
             state = await self._cache.load(job.log)
             flight = caller.flights.get(job.log)
-            if flight is not None and flight.version != state.version:
+            if flight is not None and (flight.joins or flight.version != state.version):
                 if flight.landed is None:
                     flight.landed = asyncio.get_running_loop().create_future()
                 await flight.landed
+                continue
+            if self._cache.behind(state):
+                await self._refresh(job.log, lambda now: not self._cache.behind(now))
                 continue
             version = state.version
             member = await self._cache.member(state, caller.user)
@@ -264,15 +268,15 @@ class Pipeline:
                 self._decide(job, state, context)
                 return
 
-    async def _refresh(self, job: Job) -> None:
-        """After a Conflict the cache is old. The hint that mends it is usually on its way, and
-        following it keeps the fan-out exact; where it does not come, the store is read."""
+    async def _refresh(self, log: LogId, fresh: Callable[[LogState], bool]) -> None:
+        """The cache is old. The hint that mends it is usually on its way, and following it keeps
+        the fan-out exact; where it does not come, the store is read."""
         for _ in range(HINT_TURNS):
-            state = self._cache.get(job.log)
-            if state is None or state.version != job.stale:
+            state = self._cache.get(log)
+            if state is None or fresh(state):
                 return
             await asyncio.sleep(0)
-        self._cache.drop(job.log)
+        self._cache.drop(log)
 
     # --- decide and append ------------------------------------------------------------------
 
@@ -292,6 +296,7 @@ class Pipeline:
             flight = job.caller.flights[job.log] = Flight(state.version)
         flight.version = state.version
         flight.count += 1
+        flight.joins |= any(change.join for change in commit.members)
         future = self._store.commit(commit)
         future.add_done_callback(lambda settled: self._settled(job, commit, flight, settled))
 
@@ -321,6 +326,8 @@ class Pipeline:
 
     def _committed(self, job: Job, commit: Commit, done: Committed) -> None:
         if not done.repeat:
+            if commit.members:
+                self._cache.expect(commit.log, done.roster)
             self._bus.publish(appended(commit, done))
         ack = Ack(
             ref=job.call.ref,
