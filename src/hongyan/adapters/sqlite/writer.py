@@ -61,6 +61,7 @@ class Writer:
         self._touches = Touches()
         self._places = Places()
         self._queue: queue.SimpleQueue[list[Job] | None] = queue.SimpleQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None  # the one all puts come from
         self._batch: list[Job] = []  # put in this turn of the loop
         self._left: list[Job] = []  # of the thread: handed over, beyond one group
         self._waiting = self._waiting_bytes = 0  # both belong to the loop
@@ -84,7 +85,9 @@ class Writer:
 
     def put(self, task: Task, size: int = 256) -> asyncio.Future[Any]:
         """Queue `task`; the future settles when it is durable, or with a refusal."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:  # hot: get_running_loop asks the kernel for the process id each time
+            loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if self._closed or self._failed:
             future.set_exception(StoreDown(self._failed or "the store is closed"))
