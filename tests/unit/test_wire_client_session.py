@@ -521,8 +521,9 @@ def test_S16_pages_of_a_cut_sync_cover_nothing(rig: Rig) -> None:
     [sync] = rig.sent()
     rig.get(Inbox(InboxPage([row(6, head=4)], 9, more=True), sync.ref))
     rig.lose()
-    rig.open(InboxPage([], 5))
     assert rig.session.heads.digest() == heads_digest([(LOG, Seq(4))])
+    rig.open(InboxPage([row(6, head=4)], 9))  # the token is the old one, so it comes again
+    assert rig.session.heads.digest() == heads_digest([])
 
 
 def test_S16_a_refused_sync_is_tried_again_with_the_next_pong(rig: Rig) -> None:

@@ -120,3 +120,17 @@ def test_S16_rows_say_what_is_large(how: str) -> None:
     assert mirror.large == {}
     mirror.finish(6)
     assert mirror.digest() == (heads((A, 700)) if how == "pushed" else 0)
+
+
+def test_S16_a_deliver_that_came_late_costs_one_sync_not_one_per_heartbeat() -> None:
+    """The row told of seq 2 already; the push of it comes after the sync, and no row follows."""
+    mirror = Heads(token=5)
+    mirror.begin()
+    mirror.synced(row(A, 2, 6))
+    mirror.finish(6)
+    mirror.entries(A, [entry(2)])  # late
+    assert mirror.digest() == heads((A, 2))  # differs from the server's: sync
+    mirror.begin()
+    mirror.entries(B, [entry(1)])  # moved while the sync ran: not covered
+    mirror.finish(6)
+    assert mirror.digest() == heads((B, 1))

@@ -201,6 +201,7 @@ class ClientSession:
         self._step("hello")
         self._began = now
         self._comeback = 0.0
+        self.heads.begin()
         return self._codec.encode(
             Hello(
                 token,
@@ -393,6 +394,8 @@ class ClientSession:
 
     def _ask_rows(self, after: int, upto: int) -> None:
         ref = self._syncing = self._requests.next_ref()
+        if not upto:
+            self.heads.begin()
         large = self.heads.large_digest()
         self._requests.ask(Sync(ref, after, upto, SYNC_ROWS, large), first=True)
 

@@ -31,7 +31,7 @@ class Heads:
     Where the two go apart for another reason than loss, the price is one sync, never an error.
     """
 
-    __slots__ = ("_moved", "_synced", "large", "token")
+    __slots__ = ("_before", "_moved", "_synced", "large", "token")
 
     def __init__(self, token: int = 0, large: Mapping[LogId, Seq] | None = None) -> None:
         """`token` of the last finished sync and `large` as they were saved, or nothing."""
@@ -39,6 +39,7 @@ class Heads:
         self.large: dict[LogId, Seq] = dict(large or {})
         self._moved: dict[LogId, tuple[Seq, int]] = {}  # (head, useq of the row seen, or 0)
         self._synced: dict[LogId, Seq] = {}  # rows of the sync that runs
+        self._before: dict[LogId, tuple[Seq, int]] = {}  # what had moved when it began
 
     def entries(self, log: LogId, entries: list[Entry]) -> None:
         """Entries arrived by push."""
@@ -64,8 +65,21 @@ class Heads:
         if not self._large_row(row):
             self._synced[row.log] = row.head
 
+    def begin(self) -> None:
+        """A sync (or a hello) is asked for: what has moved by now is of before its token."""
+        self._before = dict(self._moved)
+
     def finish(self, token: int) -> None:
-        """The sync is complete: forget what it covered, keep what moved after it began."""
+        """The sync is complete: forget what it covered, keep what moved after it began.
+
+        What had moved before and has not since is covered also where no row of it came: a
+        deliver that came late, after the row that told of it, would else be counted for ever,
+        and every heartbeat would bring a sync.
+        """
+        for log, moved in self._before.items():
+            if self._moved.get(log) == moved:
+                del self._moved[log]
+        self._before.clear()
         for log, head in self._synced.items():
             known, useq = self._moved.get(log, (Seq(0), 0))
             if known <= head and useq <= token:
