@@ -374,3 +374,14 @@ async def test_E27_session_ends_with_its_token() -> None:
         assert (gone.code, gone.reconnect_after_ms) == (201, 0)
     finally:
         await rig.stop()
+
+
+async def test_E12_newcomers_see_the_nicknames_that_were_set_before(rig: Rig) -> None:
+    alice, bob, carol = [await rig.person(name) for name in ("alice", "bob", "carol")]
+    log = await group(alice, "bob")
+    set_up = await bob.call("chat.settings", {"nickname": "鲍勃", "mute": True}, log=log)
+    assert isinstance(set_up, f.Ack), set_up
+    assert isinstance(await alice.call("chat.invite", {"users": ["carol"]}, log=log), f.Ack)
+    members = (await carol.query("members", log))["members"]
+    assert {m["user"]: m["nickname"] for m in members} == {"alice": "", "bob": "鲍勃", "carol": ""}
+    assert "settings" not in members[1]

@@ -89,6 +89,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     until: Seq = Seq(0)  # last seq a former member may read
     muted_until: int = 0  # ms; may not speak before
     joined_at: int = 0
+    nickname: str = ""  # the key `nickname` of the settings: the only one that others see
 
 
 class MemberChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):

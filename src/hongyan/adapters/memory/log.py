@@ -77,6 +77,7 @@ class Row:
             Seq(self.until),
             self.muted_until,
             self.joined_at,
+            str(msgspec.json.decode(self.settings).get("nickname") or ""),
         )
 
 

@@ -96,7 +96,8 @@ def info(db: sqlite3.Connection, log: LogId) -> LogInfo | None:
 
 
 _MEMBER = (
-    "SELECT substr(ukey, ?1), role, since, until, muted_until, joined_at"
+    "SELECT substr(ukey, ?1), role, since, until, muted_until, joined_at,"
+    " coalesce(CAST(json_extract(CAST(settings AS TEXT), '$.nickname') AS TEXT), '')"
     " FROM members WHERE lid=(SELECT lid FROM logs WHERE log=?2)"
 )
 
@@ -119,7 +120,7 @@ def members(db: sqlite3.Connection, log: LogId, after: str, limit: int, least: i
 
 
 def _member(v: Sequence[Any]) -> Member:
-    return Member(UserId(v[0]), Role(v[1]), Seq(v[2]), Seq(v[3]), v[4], v[5])
+    return Member(UserId(v[0]), Role(v[1]), Seq(v[2]), Seq(v[3]), *v[4:7])
 
 
 _REACH = """
