@@ -358,7 +358,8 @@ class Search(Protocol):
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="appended"):
-    """Entries were committed. `members` tell the hub who came and went with them."""
+    """Entries were committed. `members` tell the hub who came and went with them, `called` and
+    `all_rows` whose rows they change in a way the entries do not tell (mentions, recalls)."""
 
     log: LogId
     entries: tuple[Entry, ...]
@@ -371,6 +372,8 @@ class Appended(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="append
     members: tuple[MemberChange, ...] = ()
     state: bytes | None = None
     touched: tuple[tuple[UserId, int], ...] = ()
+    called: tuple[UserId, ...] = ()
+    all_rows: bool = False
 
 
 class CursorMoved(msgspec.Struct, frozen=True, gc=False, tag_field="t", tag="cursor"):

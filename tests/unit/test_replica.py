@@ -153,6 +153,15 @@ def test_R5_a_floor_below_what_was_read_only_shortens_the_window() -> None:
     assert seqs(replica.entries()) == [4, 5]
 
 
+def test_R5_what_waits_behind_a_floor_that_rises_is_applied() -> None:
+    """Out and in again: the entries of the new membership came before its row did."""
+    replica = loaded(3)
+    assert replica.offer([entry(7), entry(8)], 0.0) == []
+    replica.reset(Seq(7), 1, 0.0)
+    assert seqs(replica.offer([], 0.0)) == [7, 8]
+    assert (replica.due(), replica.missing(9.0)) == (None, [])
+
+
 def test_R5_a_floor_before_anything_was_read_is_no_cut() -> None:
     replica = Replica(LOG)
     applied, cut = replica.restart(page(entry(5), entry(6), head=6, floor=5), 0.0, Seq(0))

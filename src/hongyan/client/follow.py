@@ -231,8 +231,9 @@ class Follower:
                 self.file.drop_entries(log, floor)
         if (held := self.opened.get(log)) is not None:
             cut = held.replica.reset(floor, row.epoch, self._clock())
+            applied = held.replica.offer([], self._clock())  # what waited behind the floor
             held.replica.hint(row.head, self._clock())
-            self._took(log, held, [], cut)
+            self._took(log, held, applied, cut)
 
     def connected(self) -> None:
         """Everything may be asked again."""

@@ -124,12 +124,12 @@ class Replica:
             seq = entry.seq
             if seq == self.last + 1:
                 self._apply(entry, applied)
-                while (nxt := self._buffer.pop(self.last + 1, None)) is not None:
-                    self._apply(nxt, applied)
+                self._follow_on(applied)
             elif seq > self.last:
                 if len(self._buffer) < self.keep:  # beyond it the entry is read like the hole
                     self._buffer[seq] = entry
                 self.head = max(self.head, seq)
+        self._follow_on(applied)  # a floor that rose may have closed the hole before the buffer
         self._trim()
         self._note_hole(now)
         return applied
@@ -295,6 +295,11 @@ class Replica:
 
     def _gone(self, entry: Entry) -> bool:
         return entry.type == HIDDEN or self.erased(entry.seq)
+
+    def _follow_on(self, applied: list[Entry]) -> None:
+        """Apply what waits right behind `last`."""
+        while (nxt := self._buffer.pop(self.last + 1, None)) is not None:
+            self._apply(nxt, applied)
 
     def _apply(self, entry: Entry, applied: list[Entry]) -> None:
         self._window.append(entry)

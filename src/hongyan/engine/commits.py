@@ -102,4 +102,6 @@ def appended(commit: Commit, done: Committed) -> Appended:
         members=commit.members,
         state=commit.state,
         touched=done.touched,
+        called=tuple(user for write in commit.writes for user in write.mentions),
+        all_rows=any(write.mention_all or write.erases for write in commit.writes),
     )

@@ -312,8 +312,10 @@ class Hub:
                 peers += self._leavers(state, hint)
             self.fan_out(hint.log, hint.entries, peers)
             self.on_appended()
-        elif hint.state is not None:  # a state that no entry tells of: who asked to join
+        if _shows_in_rows(hint, state):
             self._rows_of_all(state)
+        for user in hint.called:
+            self._row_of(hint.log, user)
         self._left(hint, state)
 
     def _rows_of_all(self, state: LogState) -> None:
@@ -333,11 +335,14 @@ class Hub:
     def _left(self, hint: Appended, state: LogState) -> None:
         if state.large:
             self.followers.went(hint)
-        tenant = tenant_of(hint.log)
         for change in hint.members:
-            if user_key(tenant, change.user) in self.users:
-                # Its row changed in a way the entries alone do not tell.
-                self.on_rows(RowsChanged(tenant, change.user, (hint.log,)))
+            self._row_of(hint.log, change.user)
+
+    def _row_of(self, log: LogId, user: UserId) -> None:
+        """A user's row changed in a way that entries alone do not tell."""
+        tenant = tenant_of(log)
+        if user_key(tenant, user) in self.users:
+            self.on_rows(RowsChanged(tenant, user, (log,)))
 
     def fan_out(self, log: LogId, entries: tuple[Entry, ...], peers: list[Peer]) -> None:
         """Offer entries to peers: one encoding per codec, one append per peer. Never waits.
@@ -368,6 +373,13 @@ class Hub:
     def close(self) -> None:
         """Stop listening to the bus."""
         self._unsubscribe()
+
+
+def _shows_in_rows(hint: Appended, state: LogState) -> bool:
+    """Whether the rows of all members change in a way that entries alone do not tell: the kind's
+    state, who is called, or how many members there are (of a large log as of the last sync)."""
+    moved = not state.large and any(change.join or change.leave for change in hint.members)
+    return moved or hint.all_rows or hint.state is not None
 
 
 def _sees(state: LogState, peer: Peer, seq: Seq) -> bool:

@@ -127,7 +127,9 @@ class Reader:
         kind = self._kinds.get(kind_of(row.log))
         if kind is None:
             return msgspec.structs.replace(row, state=msgspec.Raw(b"{}"))
-        return msgspec.structs.replace(row, state=self.state_view(kind, row.state, row.role))
+        shown = self.state_view(kind, row.state, row.role)
+        count = row.count if row.role else 0  # who left does not see others come and go
+        return msgspec.structs.replace(row, state=shown, count=count)
 
     @staticmethod
     def state_view(kind: Kind, state: bytes | msgspec.Raw, role: Any) -> msgspec.Raw:
