@@ -1,5 +1,7 @@
 """The Python client where a script alone does not reach: processes, slow readers, closing."""
 
+# size: the cases of one subject share their fixtures; parted, each part would repeat them
+
 from __future__ import annotations
 
 import asyncio

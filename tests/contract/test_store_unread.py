@@ -1,5 +1,7 @@
 """What a reader has not read yet, and how the inbox tells."""
 
+# size: the cases of one subject share their fixtures; parted, each part would repeat them
+
 from __future__ import annotations
 
 import asyncio

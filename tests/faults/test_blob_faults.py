@@ -1,5 +1,7 @@
 """Blobs under kill -9, a full disk and a caller that gives up (rules B)."""
 
+# size: the cases of one subject share their fixtures; parted, each part would repeat them
+
 from __future__ import annotations
 
 import asyncio
