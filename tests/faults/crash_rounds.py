@@ -79,6 +79,7 @@ async def member(
     ledger.close()
 
 
+# size: one round after the other, as they happen
 async def rounds(count: int, folder: Path, *, seed: int = 1, burst: int = 12) -> dict[str, float]:
     """Run `count` rounds; returns what happened. The caller judges with `verify`."""
     chance = random.Random(seed)

@@ -259,6 +259,7 @@ class Server:
                 self.session.answer(Fail(frame.ref, 202, "no"))
 
 
+# size: the machine that plays both sides is the test
 @codecs
 @given(st.data())
 def test_S4_S13_S14_calls_survive_any_number_of_lost_connections(

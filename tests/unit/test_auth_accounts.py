@@ -1,3 +1,5 @@
+# size: the cases of one subject share their fixtures; parted, each part would repeat them
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """Consumers bring every entry, in order, whatever fails (rules K)."""
 
+# size: the cases of one subject share their fixtures; parted, each part would repeat them
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """The client's half, case by case: what an SDK may rely on."""
 
+# size: the cases of one subject share their fixtures; parted, each part would repeat them
+
 from __future__ import annotations
 
 from typing import Any

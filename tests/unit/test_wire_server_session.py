@@ -1,5 +1,7 @@
 """The server's half, case by case."""
 
+# size: the cases of one subject share their fixtures; parted, each part would repeat them
+
 from __future__ import annotations
 
 from typing import Any

@@ -59,6 +59,7 @@ _users = msgspec.json.Decoder(set[UserId]).decode
 ROW_COLUMNS = ",".join(Row.__struct_fields__)
 
 
+# size: the order of the checks is the promise; it reads as one list
 def commit_one(
     db: sqlite3.Connection,
     logs: Logs,
@@ -201,6 +202,7 @@ def _erase(db: sqlite3.Connection, lid: int, target: int, by: int) -> None:
     db.execute("DELETE FROM mentions WHERE lid=? AND seq=?", (lid, target))
 
 
+# size: one branch per field of a change, in the order in which they apply
 def _change(
     db: sqlite3.Connection,
     rows: dict[UserId, Row],
