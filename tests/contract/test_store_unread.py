@@ -236,6 +236,14 @@ async def test_U8_mentions_count_my_name_and_everybody(talk: Talk) -> None:
     assert (await talk.row("bob")).mentions == 1
 
 
+async def test_U8_my_own_call_to_everybody_does_not_call_me(talk: Talk) -> None:
+    """Not counted as unread, so not below my own last message either."""
+    await talk.create("ann", "bob")
+    await talk.say(type="notice", count=False, mention_all=True, mentions=("ann",))
+
+    assert [(await talk.row(u)).mentions for u in ("ann", "bob")] == [0, 1]
+
+
 async def test_U8_an_erased_or_hidden_mention_does_not_count(talk: Talk) -> None:
     await talk.create("ann", "bob")
     for _ in range(3):

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from hongyan.adapters.sqlite.values import array
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId
 from hongyan.model.log import Entry, InboxRow, Role
 
@@ -103,8 +104,7 @@ def page(
 
 def some(db: sqlite3.Connection, tenant: str, user: str, logs: list[LogId]) -> list[InboxRow]:
     """The rows of these logs, in this order."""
-    mine = [log for log in dict.fromkeys(logs) if log.startswith(f"{tenant}/")]
-    names = msgspec.json.encode(mine).decode()
+    names = array(dict.fromkeys(logs))
     found = {row[0]: row for row in db.execute(_SOME, (names, f"{tenant}/{user}", user))}
     return [_row(found[log]) for log in logs if log in found]
 

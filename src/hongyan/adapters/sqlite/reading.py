@@ -223,8 +223,6 @@ def pick(
     """See the port."""
     found = []
     for log, seq in refs:
-        if not log.startswith(f"{tenant}/"):
-            continue
         v = db.execute(_PICK, (f"{tenant}/{user}", seq, log)).fetchone()
         if v is not None:
             picked = entry(v)
