@@ -249,3 +249,17 @@ async def test_E7_cache_wiped_while_running(rig: Rig) -> None:
     row = (await bob.query("log", log)) if True else None
     assert row["unread"] == 20 and row["head"] == seqs[-1]
     assert MAIN == "main"
+
+
+async def test_E10_a_group_link_lets_in_who_has_it_and_is_never_the_same(rig: Rig) -> None:
+    alice, carol = await rig.person("alice"), await rig.person("carol")
+    log = await group(alice, join_mode="link")
+    links = []
+    for _ in range(2):
+        assert isinstance(await alice.call("chat.link", {"renew": True}, log=log), f.Ack)
+        links.append((await alice.query("log", log))["state"]["link"])
+    assert len(set(links)) == 2 and all(len(link) == 32 for link in links)
+    assert isinstance(await carol.call("chat.join", {"token": links[0]}, log=log), f.Fail)
+    assert isinstance(await carol.call("chat.join", {"token": ""}, log=log), f.Fail)
+    assert isinstance(await carol.call("chat.join", {"token": links[1]}, log=log), f.Ack)
+    assert "link" not in (await carol.query("log", log))["state"]

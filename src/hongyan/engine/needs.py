@@ -26,15 +26,21 @@ class Loader:
             return None
         if needs.members and state.large:
             return None
-        selves: dict[UserId, Any] = {}
-        for user in needs.selves:
-            own = self._cache.get(self_log(tenant_of(state.log), user))
-            if own is None:
-                return None
-            if own.version:
-                selves[user] = own.state
-        members = {u: state.members[u] for u in needs.members if u in state.members}
-        return {"members": members, "selves": selves}
+        loaded: dict[str, Any] = {}
+        if needs.selves:
+            selves: dict[UserId, Any] = {}
+            tenant = tenant_of(state.log)
+            for user in needs.selves:
+                own = self._cache.get(self_log(tenant, user))
+                if own is None:
+                    return None
+                if own.version:
+                    selves[user] = own.state
+            if selves:
+                loaded["selves"] = selves
+        if needs.members:
+            loaded["members"] = {u: state.members[u] for u in needs.members if u in state.members}
+        return loaded
 
     async def load(
         self, caller: Caller, state: LogState, needs: Needs, member: Member | None

@@ -171,7 +171,7 @@ class Pipeline:
             member=member,
             head=state.head if state is not None else Seq(0),
             count=state.count if state is not None else 0,
-            token=self._tokens.next(),
+            token=self._tokens.next() if job.rule.draws else "",
             admin=caller.admin,
             settings=self._settings[job.kind.code],
             **loaded,

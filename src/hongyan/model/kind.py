@@ -43,7 +43,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     member: Member | None  # the caller's row; None = never was one
     head: Seq
     count: int  # members
-    token: str  # 128 random bits as text, new for each call: for links
+    token: str  # 128 random bits as text, new for each call of a rule that `draws`
     admin: bool = False  # an administrator of the tenant, or an API key with that scope
     settings: Mapping[str, Any]  # the kind's section of the configuration, over its defaults
     entries: Mapping[Seq, Entry] = {}
@@ -93,6 +93,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     role: Role = Role.MEMBER
     creates: bool = False
     place: Callable[[Any, Context], LogId] | None = None
+    draws: bool = False  # the rule wants a random `ctx.token`; else it is ""
 
 
 class SignalRule(msgspec.Struct, frozen=True, gc=False):

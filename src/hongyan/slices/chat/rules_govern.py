@@ -132,6 +132,6 @@ RULES: dict[type, Rule] = {
     c.Mute: Rule(decide=mute, needs=one_member, role=Role.NONE),
     c.MuteAll: Rule(decide=mute_all, role=Role.NONE),
     c.Update: Rule(decide=update, role=Role.NONE),
-    c.SetLink: Rule(decide=set_link, role=Role.NONE),
+    c.SetLink: Rule(decide=set_link, role=Role.NONE, draws=True),
     c.Dissolve: Rule(decide=dissolve, role=Role.NONE),
 }
