@@ -113,6 +113,7 @@ class Weather:
             self.held.clear()
 
 
+# size: one story from the first call to the last comparison
 @pytest.mark.parametrize("seed", range(3))
 async def test_R4_E17_pushes_lost_repeated_and_reordered_are_mended_within_one_heartbeat(
     seed: int,
@@ -202,6 +203,7 @@ class Chatter:
         self.dice, self.people, self.log = random.Random(seed), people, log
         self.said: list[int] = []
 
+    # size: a list of what people do
     async def step(self) -> None:
         dice = self.dice
         who = self.people[dice.choice([*self.people, "alice1", "bob1"])]
@@ -273,6 +275,7 @@ def seen_of(row: Any, replica: Replica, after: int) -> list[Any]:
     return whole if row.role else [entry[0] for entry in whole]
 
 
+# size: one story from the first call to the last comparison
 @pytest.mark.parametrize("seed", range(4))
 async def test_E29_U16_R6_R8_a_fresh_snapshot_is_the_old_one_and_what_came_since(
     seed: int,

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from hongyan.app import build_engine
 from hongyan.engine.callers import Caller
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId
 from hongyan.ports import User
@@ -213,8 +214,7 @@ async def test_U5_U6_recall_edit_and_delete_below_and_above_the_cursor(rig: Rig)
     await bob_does("chat.clear")
     now = await row(bob, log)
     assert (now.get("unread", 0), now.get("last")) == (0, None)
-    again = await alice.send(log, "a new beginning")
-    now = await row(bob, log)
+    again, now = await alice.send(log, "a new beginning"), await row(bob, log)
     assert (now["unread"], now["last"]["seq"]) == (1, again.seq)
     page = await bob.ask(f.Read(ref=0, log=LogId(log), after=Seq(0), limit=200))
     assert [e.seq for e in page.entries] == [again.seq] and page.floor == again.seq
@@ -389,8 +389,6 @@ async def test_P4_E19_after_a_restart_nobody_is_online_until_they_are_back() -> 
 
 
 def _node_on(rig: Rig) -> Any:
-    from hongyan.app import build_engine
-
     return build_engine(
         rig.config,
         store=rig.store,

@@ -378,9 +378,10 @@ class Pipeline:
             expect=NEVER,
         )
         try:
-            done = await self._store.commit(commit)
-        except Conflict:
-            await self._look_again(job, refusal)
+            try:
+                done = await self._store.commit(commit)
+            except Conflict:
+                return await self._look_again(job, refusal)
         except Refusal as other:
             self._finish(job, other)
         except Exception:
@@ -389,17 +390,11 @@ class Pipeline:
             self._committed(job, commit, done)
 
     async def _look_again(self, job: Job, refusal: Refusal) -> None:
-        """A join raises no version, so no fence tells that the hint of one was lost: who is
-        refused as a stranger, but is a member, is judged once more."""
+        """A lost hint of a join meets no fence: a member refused as a stranger is judged again."""
         if isinstance(refusal, NotAMember) and not job.doubted:
             job.doubted = True
-            try:
-                row = await self._store.member(job.log, job.caller.user)
-            except Refusal as other:
-                self._finish(job, other)
-                return
+            row = await self._store.member(job.log, job.caller.user)
             if row is not None and row.role:
                 self._cache.drop(job.log)
-                self._wait(job)
-                return
+                return self._wait(job)
         self._finish(job, refusal)
