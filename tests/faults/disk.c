@@ -1,6 +1,6 @@
 /* A disk that fails on demand. Preloaded into a process; files whose path holds "hongyan.db" obey
-   the switches named by HONGYAN_DISK: FILE.sync makes syncs fail with EIO, FILE.full makes writes
-   fail with ENOSPC. */
+   the switches named by HONGYAN_DISK: FILE.sync makes syncs fail with EIO, FILE.base only those of
+   the database itself, FILE.full makes writes fail with ENOSPC. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -18,25 +18,31 @@ static int on(const char *what) {
     return access(path, F_OK) == 0;
 }
 
+/* 0: not ours, 1: ours, 2: ours, and the database itself rather than its write-ahead log */
 static int ours(int fd) {
     char link[64], path[4096];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof path - 1);
     if (n < 0) return 0;
     path[n] = 0;
-    return strstr(path, "hongyan.db") != NULL;
+    const char *found = strstr(path, "hongyan.db");
+    return found ? 1 + (strcmp(found, "hongyan.db") == 0) : 0;
 }
 
 #define FAIL(what, error, result) \
     if (ours(fd) && on(what)) { errno = error; return result; }
+#define FAIL_BASE() \
+    if (ours(fd) == 2 && on("base")) { errno = EIO; return -1; }
 
 int fsync(int fd) {
     FAIL("sync", EIO, -1)
+    FAIL_BASE()
     return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
 }
 
 int fdatasync(int fd) {
     FAIL("sync", EIO, -1)
+    FAIL_BASE()
     return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
 }
 

@@ -4,7 +4,7 @@ flood     append without end on three logs, 32 at a time; "acked LOG OP SEQ" aft
 die_torn  append N entries; die after the statements of the last commit, before COMMIT
 die_mute  append N entries; die after the COMMIT of the last one, before anybody is told
 hold      open the store, say "open", wait for the end of stdin
-drive     "append" and "stats" from stdin, one line of answer for each
+drive     "append", "copy" and "stats" from stdin, one line of answer for each
 """
 
 from __future__ import annotations
@@ -69,6 +69,10 @@ async def drive(store: SqliteStore) -> None:
     for op, line in enumerate(iter(sys.stdin.readline, "")):
         if line.strip() == "stats":
             say("failed", (await store.stats())["failed"])
+            continue
+        if line.strip() == "copy":
+            store.checkpointer.copy()
+            say("failures", store.checkpointer.failures)
             continue
         try:
             done = await store.commit(entry(LOGS[0], str(op)))

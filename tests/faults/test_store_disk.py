@@ -99,6 +99,23 @@ async def test_D9_after_a_failed_sync_nothing_is_written_any_more(
     assert await heads(tmp_path / "data") in (1, 2)  # unknown means unknown
 
 
+async def test_D24_a_failed_copy_of_the_log_loses_nothing(driven: Driven, tmp_path: Path) -> None:
+    """The sync of the file fails, that of the write-ahead log does not."""
+    assert driven.ask() == ["acked", "1", "1"]
+
+    driven.set("base", True)
+    assert int(driven.ask("copy")[1]) > 0
+    assert driven.ask() == ["acked", "2", "2"]
+    assert driven.ask("stats") == ["failed", "0.0"]
+    driven.set("base", False)
+    failures = driven.ask("copy")
+    assert driven.ask("copy") == failures  # the second one met no failure
+
+    driven.process.kill()
+    driven.process.communicate(timeout=20)
+    assert await heads(tmp_path / "data") == 2
+
+
 async def heads(data: Path) -> int:
     """The head after a restart; the store must be sound and take the next entry."""
     store = SqliteStore(data)

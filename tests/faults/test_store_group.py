@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hongyan.adapters.sqlite import SqliteStore, places
+from hongyan.adapters.sqlite import SqliteStore, checkpoint, files, places
 from hongyan.adapters.sqlite.check import check
 from hongyan.model.errors import BadArgs, Clash, Overloaded, StoreDown
 from hongyan.model.log import Commit, Committed, MemberChange, Write
@@ -145,6 +145,29 @@ async def test_U9_a_rolled_back_touch_is_written_again(store: SqliteStore) -> No
     assert ("bob", token + 1) in done.touched
 
 
+@pytest.mark.parametrize("long", [100, 10**9])
+async def test_D24_the_log_starts_over_though_commits_never_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long: int
+) -> None:
+    """Each copy is made while a commit is being written, so it always leaves that one over: only
+    the writer, between two commits, finds nothing left."""
+    monkeypatch.setattr(checkpoint, "PERIOD", 1000.0)
+    monkeypatch.setattr(checkpoint, "LONG", long)
+    store = SqliteStore(tmp_path)
+    wal = tmp_path / f"{files.DATABASE}-wal"
+    sizes = []
+    for start in range(0, 3000, 100):
+        futures = [store.commit(entry(LOGS[0], str(n))) for n in range(start, start + 100)]
+        await store.writer.put(lambda db: store.checkpointer.copy())  # inside the transaction
+        await asyncio.gather(*futures)
+        sizes.append(wal.stat().st_size)
+    grown = sizes[-1] > sizes[len(sizes) // 2]
+    await store.close()
+
+    assert grown == (long > 100)
+    assert list(check(tmp_path)) == []
+
+
 @pytest.mark.parametrize("keep", [0, 1, 10_000])
 async def test_D3_a_repeat_is_known_wherever_its_op_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int
@@ -175,6 +198,24 @@ async def test_D3_a_repeat_is_known_wherever_its_op_is_kept(
     await store.close()
     assert sorted(i.head for i in info if i) == [11, 11, 11]
     assert list(check(tmp_path)) == []
+
+
+async def test_D21_a_closed_store_is_one_file(tmp_path: Path) -> None:
+    """However the threads end, the write-ahead log is folded in: the file can be copied away."""
+    for n in range(6):
+        store = SqliteStore(tmp_path)
+        await store.commit(entry(LOGS[0], str(n)))
+        if n % 2:
+            await store.info(LOGS[0])
+        if n % 3:  # the writer is done long before the others
+            store.writer.refuse()
+            await asyncio.to_thread(store.writer._thread.join)
+        await store.close()
+        assert names(tmp_path) == {files.DATABASE, files.LOCK}
+
+
+def names(path: Path) -> set[str]:
+    return {file.name for file in path.iterdir()}
 
 
 async def test_D2_cancelling_who_waits_takes_nothing_back(store: SqliteStore) -> None:

@@ -17,7 +17,6 @@ LOCK = "hongyan.lock"
 APPLICATION_ID = 0x686F6E67  # "hong": tells our files from other SQLite files
 CHECK_BELOW = 64 * 1024 * 1024  # bytes; a smaller file is checked as a whole at every start
 CACHE_KIB = 64 * 1024  # of the writer's connection
-CHECKPOINT_PAGES = 16_384  # 64 MiB of write-ahead log: a busy page is copied once, not each time
 
 
 class StoreFault(Exception):
@@ -114,7 +113,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
             version = version_of(db)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            db.execute("PRAGMA wal_autocheckpoint = 0")  # see checkpoint.py
             if version:
                 _check(db, _size(file) < CHECK_BELOW)
             migrate(db)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from hongyan.adapters.sqlite import inbox, reading
+from hongyan.adapters.sqlite.checkpoint import Checkpointer
 from hongyan.adapters.sqlite.files import DATABASE, open_for_writing, take_lock
 from hongyan.adapters.sqlite.moves import Move
 from hongyan.adapters.sqlite.reading import Readers
@@ -68,6 +69,7 @@ class SqliteStore:
             after_commit=after_commit,
         )
         self.readers = Readers(path / DATABASE, readers)
+        self.checkpointer = Checkpointer(path / DATABASE, self.writer)
 
     def commit(self, commit: Commit) -> asyncio.Future[Committed]:
         """See the port."""
@@ -183,6 +185,7 @@ class SqliteStore:
             "commits": writer.done,
             "commit_seconds": writer.commit_seconds,
             "failed": float(bool(writer.failed)),
+            "checkpoint_failures": self.checkpointer.failures,
             "bytes": sum(f.stat().st_size for f in self.path.glob(f"{DATABASE}*")),
         }
 
@@ -193,6 +196,7 @@ class SqliteStore:
 
     def _close(self) -> None:
         self.readers.close()
+        self.checkpointer.close()
         self.writer.join()  # last: it folds the write-ahead log into the file
         if self._lock is not None:
             os.close(self._lock)

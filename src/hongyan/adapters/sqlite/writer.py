@@ -67,6 +67,7 @@ class Writer:
         self._waiting = self._waiting_bytes = 0  # both belong to the loop
         self._closed = False
         self._failed = ""  # why nothing can be written any more
+        self.checkpoint = False  # asked for by the checkpointer: copy the rest between groups
         self.groups = self.done = 0
         self.commit_seconds = 0.0
         self._thread = threading.Thread(target=self._write_forever, name="hongyan-writer")
@@ -121,8 +122,13 @@ class Writer:
             self._queue.put(None)
 
     def join(self) -> None:
-        """After `refuse`: wait until all is written. Blocks; call it off the loop."""
+        """After `refuse`: wait until all is written, then close. Blocks; call it off the loop.
+
+        The last connection that is closed folds the write-ahead log into the file, and only one
+        that can write does: close all others before.
+        """
         self._thread.join()
+        self._db.close()
 
     # --- on the thread ----------------------------------------------------------------------
 
@@ -137,7 +143,16 @@ class Writer:
                 results = self._write(group)
                 self._tell(group, results)
                 again = started + BUSY_PACE if len(group) >= BUSY_JOBS else 0.0
-        self._db.close()
+                if self.checkpoint:
+                    self.checkpoint = False
+                    self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Copy the rest of the write-ahead log, so that the next commit can start it over."""
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as exc:  # it stays in the log; the checkpointer will ask again
+            _logger.warning("checkpoint failed, will be tried again: %s", exc)
 
     def _gather(self) -> tuple[list[Job], bool]:
         """Wait for a job, take what else is there; True: the writer has to end after these."""
