@@ -21,6 +21,7 @@ from hongyan.transport.front import CannotListen
 from hongyan.transport.tls import BadCertificate
 
 COLLECTOR = (50_000, 20, 50)  # thresholds of the three generations
+SWITCH_S = 0.001  # how long a thread may keep the interpreter while another wants it
 FAULTS = (StoreFault, CannotListen, BadCertificate, ConfigError)
 
 
@@ -86,8 +87,10 @@ def serve(
         sys.exit(0)
 
 
-def _tune_collector() -> None:
-    """Collect cycles rarely: what the hot paths make dies by reference count.
+def _tune_interpreter() -> None:
+    """Collect cycles rarely: what the hot paths make dies by reference count. Change threads
+    often: the writer needs the interpreter for moments only, between two calls of SQLite, and
+    all acks wait for it.
 
     # hot: bench chat. With the default threshold of 700 allocations the collector ran a hundred
     # times a second over every live object; docs/hot-path.md has the figures.
@@ -95,6 +98,7 @@ def _tune_collector() -> None:
     gc.collect()
     gc.freeze()  # what the start made lives for ever
     gc.set_threshold(*COLLECTOR)
+    sys.setswitchinterval(SWITCH_S)
 
 
 async def _run(config: Config) -> None:
@@ -105,7 +109,7 @@ async def _run(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     await server.start()
     try:
-        _tune_collector()
+        _tune_interpreter()
         _greet(config, server)
         await stop.wait()
     finally:
