@@ -124,8 +124,8 @@ class Writer:
     def join(self) -> None:
         """After `refuse`: wait until all is written, then close. Blocks; call it off the loop.
 
-        The last connection that is closed folds the write-ahead log into the file, and only one
-        that can write does: close all others before.
+        The last connection to close folds the write-ahead log into the file; of two that close
+        at once each takes the other for the last one. So close all others before.
         """
         self._thread.join()
         self._db.close()
