@@ -126,11 +126,19 @@ async def rounds(count: int, folder: Path, *, seed: int = 1, burst: int = 12) ->
 
 
 async def _catch_up(people: list[Member], logs: list[str]) -> None:
-    async with asyncio.timeout(CATCH_UP_S):
-        for log in logs:
-            head = (await people[0].client.read(log, before=0, limit=1)).head
-            for person in people:
-                await person.at_least(log, head)
+    for log in logs:
+        head = (await people[0].client.read(log, before=0, limit=1)).head
+        for person in people:
+            try:
+                async with asyncio.timeout(CATCH_UP_S):
+                    await person.at_least(log, head)
+            except TimeoutError:
+                client = person.client
+                raise AssertionError(
+                    f"{person.path.name} stays at {person.seen[log]} of {head} in {log}: online"
+                    f" {client.online}, stopped {client.stopped}, row {client.rows.get(log)},"
+                    f" replica {client.replica(log)}"
+                ) from None
 
 
 def verify(folder: Path) -> tuple[int, list[dict[str, object]]]:
