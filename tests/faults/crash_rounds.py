@@ -24,7 +24,7 @@ from hongyan.bench.server import ServerProcess
 from hongyan.client import Client
 from hongyan.client.ledger import Ledger
 
-CATCH_UP_S = 60.0
+CATCH_UP_S = 180.0  # a read without an answer waits 30 s, and its retry backs off up to 30 more
 
 
 class Member:
