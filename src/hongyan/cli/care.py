@@ -91,6 +91,7 @@ def _machine(data: Path) -> list[Finding]:
 
 def _directory(data: Path) -> list[Finding]:
     from hongyan.adapters.sqlite import StoreFault
+    from hongyan.adapters.sqlite.check import check
     from hongyan.adapters.sqlite.truth import SqliteTruth
     from hongyan.client.checker import Checker
 
@@ -100,9 +101,8 @@ def _directory(data: Path) -> list[Finding]:
         fail(str(exc), 2)
     try:
         found = [Finding("ok", "version", f"schema {truth.version()}")]
-        bad = truth.damage()
-        level, text = ("fault", "; ".join(bad)) if bad else ("ok", "every page is sound")
-        found.append(Finding(level, "database", text))
+        bad = [Finding("fault", b.what, f"{b.log}: {b.detail}".lstrip(": ")) for b in check(data)]
+        found += bad or [Finding("ok", "database", "every page is sound, the tables agree")]
         checker = Checker()
         with click.progressbar(
             truth.logs(), length=truth.count(), label="checking logs", file=sys.stderr

@@ -49,11 +49,6 @@ class SqliteTruth:
         """The schema version."""
         return version_of(self._db)
 
-    def damage(self) -> list[str]:
-        """What SQLite itself finds wrong with the file, at most ten things; [] = sound."""
-        rows = self._db.execute("PRAGMA integrity_check(10)").fetchall()
-        return [str(row[0]) for row in rows if row[0] != "ok"]
-
     def count(self) -> int:
         """How many logs there are."""
         return int(self._db.execute("SELECT count(*) FROM logs").fetchone()[0])
