@@ -32,7 +32,7 @@ from hongyan.model.errors import (
     UnknownCall,
 )
 from hongyan.model.ids import LOG, OP, LogId, Seq, check
-from hongyan.model.kind import NOTHING, Context, Kind, Rule
+from hongyan.model.kind import NOTHING, Context, Kind, Rule, settings_of
 from hongyan.model.log import Commit, Committed, Member, Role
 from hongyan.ports import Bus, Clock, Directory, Store
 from hongyan.telemetry import Metrics
@@ -71,9 +71,7 @@ class Pipeline:
         self._open = 0  # calls taken and not answered
         self._idle = asyncio.Event()
         self._idle.set()
-        self._settings = {
-            code: {**kind.defaults, **settings.get(kind.name, {})} for code, kind in kinds.items()
-        }
+        self._settings = settings_of(kinds, settings)
         self._calls: dict[tuple[str, str], tuple[Kind, Rule, Callable[[Any], Any]]] = {}
         self._placed: dict[str, tuple[Kind, Rule, Callable[[Any], Any]]] = {}
         for code, kind in kinds.items():

@@ -15,7 +15,7 @@ from hongyan.engine.presence import Presence
 from hongyan.engine.sync import Reader, owned
 from hongyan.model.errors import BadArgs, Forbidden, NoSuchLog, NotAMember, UnknownCall
 from hongyan.model.ids import LogId, Seq, UserId, kind_of, log_id, pair_name
-from hongyan.model.kind import Kind
+from hongyan.model.kind import Kind, settings_of
 from hongyan.model.log import Member, Role
 from hongyan.ports import Clock, Directory, Search, Store
 from hongyan.wire.frames import Query
@@ -88,9 +88,7 @@ class Queries:
         self._store, self._directory, self._search = store, directory, search
         self._presence, self._reader, self._kinds = presence, reader, kinds
         self._clock = clock
-        self._settings = {
-            code: {**kind.defaults, **settings.get(kind.name, {})} for code, kind in kinds.items()
-        }
+        self._settings = settings_of(kinds, settings)
         self._answers: dict[str, tuple[Any, Callable[[Caller, LogId, Any], Awaitable[Any]]]] = {
             "members": (msgspec.json.Decoder(Members), self._members),
             "log": (msgspec.json.Decoder(LogQuery), self._log),

@@ -120,3 +120,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def class_of(self, entry_type: str) -> DeliveryClass:
         """The delivery class of an entry type."""
         return self.classes.get(entry_type, DURABLE)
+
+
+def settings_of(
+    kinds: Mapping[str, Kind], given: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """The settings of each kind by code: its defaults, and over them what is `given` by name."""
+    return {code: {**kind.defaults, **given.get(kind.name, {})} for code, kind in kinds.items()}
