@@ -1,6 +1,6 @@
 """Compare the numbered rules of the specification with the names of the tests.
 
-A rule is a line `- **D3** text.` in `docs/spec/*.md`; all rules of a letter stand in one file and
+A rule is a line `- **D3** text.` in `docs/spec/*.md` (one letter or two); all of a letter stand in one file and
 are numbered from 1 without a hole. A test proves a rule by its name: `test_D3_…`, or
 `test_D3_D4_…` for several. `spec_robot.py [ROOT]` prints every fault, then a count.
 
@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 SPEC = "docs/spec"
 TESTS = ("tests", "src/hongyan/slices")
-RULE = re.compile(r"- \*\*([A-Z])(\d+)\*\*(.*)")
-TEST = re.compile(r"test((?:_[A-Z]\d+)+)(?:_|$)")
+RULE = re.compile(r"- \*\*([A-Z]{1,2})(\d+)\*\*(.*)")
+TEST = re.compile(r"test((?:_[A-Z]{1,2}\d+)+)(?:_|$)")
 
 
 class Rule(NamedTuple):
