@@ -1,8 +1,8 @@
 """Compare the numbered rules of the specification with the names of the tests.
 
-A rule is a line `- **D3** text.` in `docs/spec/*.md` (one letter or two); all of a letter stand in one file and
-are numbered from 1 without a hole. A test proves a rule by its name: `test_D3_…`, or
-`test_D3_D4_…` for several. `spec_robot.py [ROOT]` prints every fault, then a count.
+A rule is a line `- **D3** text.` in `docs/spec/*.md`, with one letter or two; all rules of a letter
+stand in one file and are numbered from 1 without a hole. A test proves a rule by its name:
+`test_D3_…`, or `test_D3_D4_…` for several. `spec_robot.py [ROOT]` prints every fault, then a count.
 
 Exit status: 0 each rule has a test and each named rule exists, 1 otherwise.
 """
