@@ -12,7 +12,6 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from hongyan.config import Config
 from hongyan.engine.auth import Authenticator, Identity
@@ -25,6 +24,7 @@ from hongyan.model.errors import (
     Unauthenticated,
 )
 from hongyan.transport import handshake as hs
+from hongyan.transport.declare import Doc, DocumentedRoute
 from hongyan.transport.problem import (
     PROBLEM_JSON,
     Problem,
@@ -118,8 +118,8 @@ def bearer(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def route(path: str, method: str, handler: Handler) -> Route:
-    """A route whose handler may raise."""
+def route(path: str, method: str, handler: Handler, doc: Doc | None = None) -> DocumentedRoute:
+    """A route whose handler may raise; `doc` is what the OpenAPI document says of it."""
 
     async def endpoint(request: Request) -> Response:
         try:
@@ -137,7 +137,9 @@ def route(path: str, method: str, handler: Handler) -> Route:
             log.exception("request failed", path=path)
             return problem_answer(fault_problem())
 
-    return Route(path, endpoint, methods=[method])
+    made = DocumentedRoute(path, endpoint, methods=[method])
+    made.doc = doc
+    return made
 
 
 def json_answer(thing: object, status: int = 200) -> Response:
