@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { kindCode, listed, passes, waiting, type Listed } from "./order";
+import { scrolledTo, windowOf } from "./window";
+
+const row = (log: string, at: number, more: Partial<Listed> = {}): Listed => ({
+  log,
+  useq: at,
+  head: 5,
+  role: 1,
+  unread: 0,
+  mentions: 0,
+  last: at ? { at, seq: 5 } : null,
+  ...more,
+});
+const title = (r: Listed) => r.log.split("/")[2] ?? "";
+const names = (rows: Listed[]) => rows.map(title);
+
+describe("the list", () => {
+  const rows = [
+    row("main/d/old", 10),
+    row("main/g/new", 30),
+    row("main/d/top", 1, { settings: { pinned: true } }),
+    row("main/d/away", 40, { settings: { archived: true }, unread: 2 }),
+    row("main/u/me", 50),
+    row("main/g/left", 60, { role: 0, cleared: 5 }),
+  ];
+
+  it("puts pinned ones first, then the newest; hides archived, own and cleared ones", () => {
+    expect(names(listed(rows, "all", "", title))).toEqual(["top", "new", "old"]);
+    expect(names(listed(rows, "archived", "", title))).toEqual(["away"]);
+    expect(names(listed(rows, "groups", "", title))).toEqual(["new"]);
+  });
+
+  it("shows unread and marked ones, archived ones only when they mention", () => {
+    expect(passes(row("main/d/a", 1, { unread: 1 }), "unread")).toBe(true);
+    expect(passes(row("main/d/a", 1, { marked: true }), "unread")).toBe(true);
+    expect(names(listed(rows, "unread", "", title))).toEqual([]);
+    const called = row("main/g/b", 1, { mentions: 1, settings: { archived: true } });
+    expect(passes(called, "unread")).toBe(true);
+    expect(waiting(rows, "archived")).toBe(1);
+  });
+
+  it("finds archived ones by title, best first", () => {
+    expect(names(listed(rows, "unread", "w", title))).toEqual(["away", "new"]);
+    expect(names(listed(rows, "all", "ne", title))).toEqual(["new"]);
+  });
+
+  it("knows the kind by the id", () => {
+    expect(kindCode("main/d/a~b")).toBe("d");
+  });
+});
+
+describe("the window", () => {
+  it("draws what is seen and a little more, never outside", () => {
+    expect(windowOf(0, 720, 72, 10_000)).toEqual({ from: 0, to: 17 });
+    expect(windowOf(7200, 720, 72, 10_000)).toEqual({ from: 94, to: 117 });
+    expect(windowOf(720_000, 720, 72, 10_000).to).toBe(10_000);
+    expect(windowOf(5000, 720, 72, 3)).toEqual({ from: 3, to: 3 });
+    expect(windowOf(0, 720, 72, 0)).toEqual({ from: 0, to: 0 });
+  });
+
+  it("scrolls only as far as needed", () => {
+    expect(scrolledTo(0, 100, 300, 50)).toBe(0);
+    expect(scrolledTo(3, 100, 300, 50)).toBe(100);
+    expect(scrolledTo(9, 100, 300, 50)).toBe(200);
+  });
+});
