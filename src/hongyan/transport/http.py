@@ -9,7 +9,7 @@ do nothing in a user's name.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ipaddress import ip_address
 
 from starlette.applications import Starlette
@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from hongyan.config import Config
 from hongyan.engine.auth import Authenticator
@@ -38,6 +38,8 @@ from hongyan.transport.requests import (
 )
 
 FORWARDING = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
+Part = Callable[[Requests], Iterable[BaseRoute]]  # makes the routes of one part of the service
+
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -48,8 +50,12 @@ def build_http(
     *,
     publish: Callable[[Hint], None],
     metrics: Callable[[], Awaitable[bytes]],
+    parts: Sequence[Part] = (),
 ) -> Starlette:
-    """The ASGI application. `publish` is the bus', `metrics` gives Prometheus' text format."""
+    """The ASGI application. `publish` is the bus', `metrics` gives Prometheus' text format.
+
+    `parts` are what the composition root adds; of routes that match alike the first is taken.
+    """
     requests = Requests(authenticator, config)
     middleware = []
     if config.server.allowed_origins:  # else no page of another origin may read an answer
@@ -68,6 +74,7 @@ def build_http(
             *AccountRoutes(requests, publish).routes(),
             *AdminRoutes(requests, publish).routes(),
             *CallRoutes(requests, gateway).routes(),
+            *(made for part in parts for made in part(requests)),
         ],
         middleware=middleware,
         exception_handlers={HTTPException: _http_error},

@@ -24,6 +24,7 @@ from hongyan.model.errors import (
     Unauthenticated,
 )
 from hongyan.transport import handshake as hs
+from hongyan.transport.audited import OWN, audited
 from hongyan.transport.declare import Doc, DocumentedRoute
 from hongyan.transport.problem import (
     PROBLEM_JSON,
@@ -73,6 +74,13 @@ class Requests:
         forwarded = ", ".join(request.headers.getlist("x-forwarded-for"))
         return hs.client_ip(peer, forwarded, self._proxies)
 
+    def secure(self, request: Request) -> bool:
+        """Whether the client's way here is TLS, also where a trusted proxy ends it."""
+        peer = request.client.host if request.client else ""
+        if hs.trusted_ip(peer, self._proxies):
+            return request.headers.get("x-forwarded-proto", "").lower() == "https"
+        return request.url.scheme == "https"
+
     async def read(self, request: Request) -> bytes:
         """The body, bounded in size and time."""
         length = request.headers.get("content-length", "0")
@@ -118,11 +126,20 @@ def bearer(request: Request) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def route(path: str, method: str, handler: Handler, doc: Doc | None = None) -> DocumentedRoute:
-    """A route whose handler may raise; `doc` is what the OpenAPI document says of it."""
+def route(
+    path: str, method: str, handler: Handler, doc: Doc | None = None, *, audit: str = ""
+) -> DocumentedRoute:
+    """A route whose handler may raise; `doc` is what the OpenAPI document says of it.
+
+    A route that changes something says in `audit` what its line in the audit list is called
+    (`users.disable`; the handler adds whom with `audited.note`), or OWN: it changes only what
+    belongs to who asks.
+    """
 
     async def endpoint(request: Request) -> Response:
         try:
+            if audit and audit != OWN:
+                return await audited(request, audit, handler)
             return await handler(request)
         except Refusal as why:
             if why.code == Refusal.code:
@@ -138,7 +155,7 @@ def route(path: str, method: str, handler: Handler, doc: Doc | None = None) -> D
             return problem_answer(fault_problem())
 
     made = DocumentedRoute(path, endpoint, methods=[method])
-    made.doc = doc
+    made.doc, made.audit = doc, audit
     return made
 
 
