@@ -1,0 +1,11 @@
+export { Avatar, hue, initials, type AvatarProps } from "./Avatar.js";
+export { Button, IconButton, type ButtonProps, type IconButtonProps } from "./Button.js";
+export { askLine, confirm, Dialog, DialogHost, type DialogProps } from "./Dialog.js";
+export { Input, Select, Switch, TextArea, type InputProps, type SwitchProps } from "./Field.js";
+export { Icon, type IconName } from "./icons.js";
+export { dictionary, lang, langChoice, setLang, type Lang, type LangChoice } from "./i18n.js";
+export { closeMenu, MenuHost, openMenu, place, type MenuItem, type MenuSpec } from "./Menu.js";
+export { Badge, EmptyState, Spinner } from "./small.js";
+export { setTheme, themeChoice, type ThemeChoice } from "./theme.js";
+export { toast, ToastHost } from "./Toast.js";
+export { clockTime, dayName, dayOf, duration, fileSize, fullWhen, shortWhen } from "./when.js";
