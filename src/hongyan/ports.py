@@ -314,6 +314,64 @@ class Directory(Protocol):
         ...
 
 
+class AuditLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who did which administrative thing. `actor` is a user, `key:<id>` or `code`; `outcome` is -1
+    while it is not known how it ended, 0 = done, else the code of the refusal."""
+
+    tenant: TenantId
+    at: int  # ms
+    actor: str
+    ip: str
+    action: str  # users.disable, keys.create, logs.contents …
+    target: str = ""
+    outcome: int = -1
+    detail: msgspec.Raw = msgspec.Raw(b"{}")  # a JSON object, nothing secret
+    id: int = 0  # given by the list; grows, with holes
+
+
+class AuditEnd(msgspec.Struct, frozen=True, gc=False):
+    """How it ended, and what only its doing told."""
+
+    outcome: int
+    target: str
+    detail: msgspec.Raw
+
+
+class AuditFilter(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Which lines; "" and 0 = any. `action` is a prefix; `since <= at < until`, in ms."""
+
+    actor: str = ""
+    action: str = ""
+    target: str = ""
+    since: int = 0
+    until: int = 0
+
+
+class Audit(Protocol):
+    """The list of administrative acts: added to, never changed. Writes are durable on return.
+
+    All methods may raise StoreDown (outcome unknown) and Overloaded (nothing was done).
+    """
+
+    async def begin(self, line: AuditLine) -> int:
+        """Add a line, with its outcome open; give its id. `line.id` does not count."""
+        ...
+
+    async def end(self, line_id: int, end: AuditEnd) -> bool:
+        """Say how it ended, once: False where that was said before, or there is no such line."""
+        ...
+
+    async def page(
+        self, tenant: TenantId, *, before: int, limit: int, only: AuditFilter
+    ) -> list[AuditLine]:
+        """Lines with id < before, newest first."""
+        ...
+
+    async def forget(self, before: int) -> int:
+        """Drop all lines older than `before` (ms); give how many went."""
+        ...
+
+
 class Hit(msgspec.Struct, frozen=True, gc=False):
     """A search hit; `pos` pages (older hits have lower ones)."""
 

@@ -194,6 +194,7 @@ class Authenticator:
             epoch=key.created_at,
             admin="admin" in key.scopes,
             scopes=key.scopes,
+            key=key.id,
         )
 
     async def act_as(self, identity: Identity, user: str) -> Identity:

@@ -18,6 +18,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     device: DeviceId = DeviceId("")  # the only device the token is good for; "" = any
     admin: bool = False
     scopes: tuple[str, ...] = ()  # of an API key
+    key: str = ""  # the id of the API key
     expires_at: int = 0  # ms; 0 = never
 
     def may(self, scope: str) -> bool:

@@ -59,6 +59,8 @@ class Doc(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DocumentedRoute(Route):
-    """A route with its promise; `doc` is None where it is not declared yet."""
+    """A route with its promise; `doc` is None where it is not declared yet. `audit` is the name of
+    its lines in the audit list, OWN, or "" for a route that changes nothing."""
 
     doc: Doc | None = None
+    audit: str = ""
