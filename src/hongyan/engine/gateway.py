@@ -13,25 +13,19 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import structlog
 
 from hongyan import __version__
-from hongyan.config import Config
-from hongyan.engine.auth import Authenticator, Identity
+from hongyan.engine.auth import Identity
 from hongyan.engine.callers import Caller
-from hongyan.engine.hub import Hub, Link, Peer
+from hongyan.engine.hub import Link, Peer
 from hongyan.engine.limits import Counts, address_key
-from hongyan.engine.logs import LogCache
-from hongyan.engine.notify import Notifier
-from hongyan.engine.pipeline import Pipeline
-from hongyan.engine.queries import Queries
+from hongyan.engine.parts import Parts
 from hongyan.engine.questions import Questions
 from hongyan.engine.signs import Signs, fail_of
-from hongyan.engine.sync import Reader
+from hongyan.engine.single import SingleRequests
 from hongyan.model.errors import (
     BadFrame,
-    Forbidden,
     GoingAway,
     Kicked,
     Refusal,
@@ -39,11 +33,12 @@ from hongyan.model.errors import (
     Unauthenticated,
 )
 from hongyan.model.ids import DEVICE, DeviceId, check, user_key
-from hongyan.ports import Bus, Clock, Directory, Evicted, Store
-from hongyan.telemetry import Metrics
+from hongyan.ports import Evicted
 from hongyan.wire import frames as f
 from hongyan.wire.codec import Codec
 from hongyan.wire.session import ServerSession
+
+__all__ = ["Gateway", "Parts"]
 
 logger = structlog.get_logger(__name__)
 
@@ -51,30 +46,12 @@ MAX_OPENING = 256  # hellos worked on at once; the others wait in line
 RECONNECT_SPREAD_MS = 5000  # goodbyes of a closing server spread the return over this
 
 
-class Parts(msgspec.Struct, frozen=True, gc=False):
-    """What the gateway is made of; the composition root fills it."""
-
-    store: Store
-    directory: Directory
-    bus: Bus
-    clock: Clock
-    cache: LogCache
-    hub: Hub
-    pipeline: Pipeline
-    reader: Reader
-    queries: Queries
-    notifier: Notifier
-    authenticator: Authenticator
-    metrics: Metrics
-    config: Config
-
-
-class Gateway:
+class Gateway(SingleRequests):
     """Takes connections from any transport, and single requests from HTTP."""
 
     def __init__(self, parts: Parts) -> None:
         """Nothing starts before `start`."""
-        self._p = parts
+        super().__init__(parts)
         limits = parts.config.limits
         self._limits = f.Limits(limits.message_bytes, limits.window, limits.page)
         self._counts = Counts(
@@ -83,7 +60,6 @@ class Gateway:
         self._opening = asyncio.Semaphore(MAX_OPENING)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
-        self._draining = False
         self._questions = Questions(parts.reader, parts.queries, parts.notifier, parts.cache)
         self._signs = Signs(
             parts.notifier, parts.cache, parts.reader, parts.bus, parts.clock, self._spawn
@@ -343,46 +319,3 @@ class Gateway:
             answer = fail_of(frame.ref, Refusal("internal error"))
         if not peer.closing:
             peer.answer(answer)
-
-    # --- HTTP and other requests without a session ------------------------------------------
-
-    def _request(self, identity: Identity, ip: str) -> Caller:
-        if self._draining:
-            raise GoingAway("the server is closing", retry_after_ms=1000)
-        if not identity.user:
-            raise Unauthenticated("an API key speaks for no user: name one in Hongyan-User")
-        device = DeviceId(identity.device or "http")
-        return Caller(identity.tenant, identity.user, device, admin=identity.admin, ip=ip)
-
-    def _asking(self, identity: Identity, ip: str) -> Caller:
-        """Who asks. Raises TooFast; Forbidden for an API key that may not read."""
-        caller = self._request(identity, ip)
-        if identity.scopes and not identity.may("read"):
-            raise Forbidden("the key lacks the scope read")
-        self._p.notifier.limits.asks.take(caller.key, self._p.clock.monotonic())
-        return caller
-
-    async def call(self, identity: Identity, call: f.Call, ip: str = "") -> f.Ack:
-        """Do a call. Raises its refusal."""
-        return await self._p.pipeline.call(self._request(identity, ip), call)
-
-    async def read(self, identity: Identity, read: f.Read, ip: str = "") -> f.Page:
-        """A range of a log. Raises its refusal."""
-        caller = self._asking(identity, ip)
-        return await self._p.reader.page(caller.tenant, caller.user, read)
-
-    async def sync(self, identity: Identity, sync: f.Sync, ip: str = "") -> f.InboxPage:
-        """Inbox rows. Raises its refusal."""
-        caller = self._asking(identity, ip)
-        return await self._p.reader.inbox(
-            caller.tenant,
-            caller.user,
-            after=sync.after,
-            upto=sync.upto,
-            limit=sync.limit,
-            large=sync.large,
-        )
-
-    async def query(self, identity: Identity, query: f.Query, ip: str = "") -> bytes:
-        """The answer to a query, as JSON. Raises its refusal."""
-        return await self._p.queries.answer(self._asking(identity, ip), query)

@@ -13,6 +13,7 @@ from itertools import islice
 from math import ceil, inf
 
 from hongyan.config import Rate, Rates
+from hongyan.engine.budget import Budget
 from hongyan.model.errors import Overloaded, TooFast
 
 ROUNDING = 1e-6  # seconds of float noise that are forgiven, so that `retry_after_ms` is exact
@@ -86,6 +87,10 @@ class KeyedBuckets:
         if self._calls % TRIM_EVERY == 0:
             self.trim(now)
 
+    def budget(self, name: str, key: Hashable, now: float) -> Budget | None:
+        """What is left for `key`; None where there is no limit."""
+        return _budget(name, self.interval, self.slack, self.full_at.get(key, now) - now)
+
     def give_back(self, key: Hashable) -> None:
         """Undo one `put` of `key`; nothing where it was forgotten meanwhile."""
         if key in self.full_at:
@@ -105,6 +110,19 @@ class KeyedBuckets:
             busy.sort(key=lambda pair: pair[0], reverse=True)
             del busy[max(0, len(busy) - spare) :]
         table.update((key, full_at) for full_at, key in busy)
+
+
+def _budget(name: str, interval: float, slack: float, full_in: float) -> Budget | None:
+    if not interval:
+        return None
+    full_in = max(0.0, full_in)
+    return Budget(
+        name=name,
+        quota=int(slack / interval) + 1,
+        window_s=max(1, ceil(slack + interval)),
+        left=max(0, int((slack - full_in) / interval + 1)),
+        full_s=ceil(full_in),
+    )
 
 
 def _ms(wait: float) -> int:
@@ -165,6 +183,11 @@ class CallLimits:
         raise TooFast(
             f"too many calls of {whose[free_at.index(latest)]}", retry_after_ms=_ms(latest - now)
         )
+
+    def user_budget(self, name: str, user: Hashable, now: float) -> Budget | None:
+        """What is left of the user's bucket; None where there is no limit."""
+        full_in = self._dicts[1].get(user, now) - now
+        return _budget(name, self._intervals[1], self._slacks[1], full_in)
 
     def sizes(self) -> tuple[int, int, int, int]:
         """Keys kept: connections, users, logs, addresses."""

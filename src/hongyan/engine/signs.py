@@ -15,8 +15,9 @@ from hongyan.engine.hub import Peer
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.notify import Notifier
 from hongyan.engine.sync import Reader, owned
-from hongyan.model.errors import BadArgs, Refusal
+from hongyan.model.errors import BadArgs, Full, NoSuchLog, NotAMember, Refusal, UnknownCall
 from hongyan.model.ids import LogId
+from hongyan.model.log import Member, Role
 from hongyan.ports import Bus, Clock, Signalled
 from hongyan.wire import frames as f
 
@@ -89,18 +90,12 @@ class Signs:
             self._tell(caller, signal, state)
 
     def _tell(self, caller: Caller, signal: f.Signal, state: LogState) -> None:
-        rule = state.kind.signals.get(signal.name)
-        if rule is None or state.count > rule.max_members:
-            return
-        if not state.role_of(caller.user):
-            return  # not a member (or, in a large log, not known here: signals may be lost)
         try:
-            msgspec.json.decode(bytes(signal.body) or b"{}", type=rule.args)
-        except (msgspec.DecodeError, RecursionError):
+            # Not a member, or in a large log not known here: signals may be lost.
+            hint = told(caller, signal, state, state.members.get(caller.user))
+        except Refusal:
             return
-        self._bus.publish(
-            Signalled(state.log, caller.user, caller.device, signal.name, signal.body)
-        )
+        self._bus.publish(hint)
 
     async def _late_signal(self, caller: Caller, signal: f.Signal) -> None:
         try:
@@ -136,6 +131,29 @@ class Signs:
             peer.pinged = False
         pong = f.Pong(now=self._clock.now_ms(), inbox=ping.inbox, digest=digest)
         peer.say(pong)
+
+
+def told(caller: Caller, signal: f.Signal, state: LogState, member: Member | None) -> Signalled:
+    """The hint that tells the other members.
+
+    Raises:
+        NoSuchLog, NotAMember; UnknownCall: no such signal here; Full: off in a log this large;
+        BadArgs: its body.
+    """
+    if not state.version:
+        raise NoSuchLog(f"no log {state.log}")
+    if member is None or member.role is Role.NONE:
+        raise NotAMember()
+    rule = state.kind.signals.get(signal.name)
+    if rule is None:
+        raise UnknownCall(f"no signal {signal.name[:40]!r} here")
+    if state.count > rule.max_members:
+        raise Full(f"{signal.name} is off above {rule.max_members} members")
+    try:
+        msgspec.json.decode(bytes(signal.body) or b"{}", type=rule.args)
+    except (msgspec.DecodeError, RecursionError) as exc:
+        raise BadArgs(f"{signal.name}: {exc}") from None
+    return Signalled(state.log, caller.user, caller.device, signal.name, signal.body)
 
 
 def fail_of(ref: int, why: Refusal) -> f.Fail:
