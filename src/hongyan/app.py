@@ -30,6 +30,7 @@ from hongyan.engine.notify import Notifier
 from hongyan.engine.pipeline import Pipeline
 from hongyan.engine.presence import Presence
 from hongyan.engine.queries import Queries
+from hongyan.engine.sessions import Sessions, session_key
 from hongyan.engine.sync import Reader
 from hongyan.engine.tokens import Tokens, TrustedIssuer
 from hongyan.model.kind import Kind
@@ -38,7 +39,9 @@ from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
 from hongyan.telemetry import Metrics, measure_loop_lag
 from hongyan.transport.front import Front, bind
-from hongyan.transport.http import build_http
+from hongyan.transport.http import Part, build_http
+from hongyan.transport.pages import page_routes
+from hongyan.transport.sessions import SessionRoutes
 from hongyan.transport.tls import Tls
 from hongyan.transport.websocket import GatewayEndpoint, Terms
 from hongyan.wire.codec import CODECS
@@ -60,8 +63,10 @@ class Node:
         consumers: Sequence[Consumer],
         metrics: Metrics,
         cache: LogCache,
+        sessions: Sessions,
     ) -> None:
         """Made by `build_engine`."""
+        self.sessions = sessions
         self.gateway, self.authenticator, self.hub = gateway, authenticator, hub
         self.consumers, self.metrics, self.cache = consumers, metrics, cache
         self._lag: asyncio.Task[None] | None = None
@@ -172,7 +177,8 @@ def build_engine(
         )
     )
     _show(metrics, hub, cache, indexer)
-    return Node(gateway, authenticator, hub, [indexer], metrics, cache)
+    sessions = Sessions(authenticator, session_key(secret), clock, ttl_s=config.tokens.ttl_s)
+    return Node(gateway, authenticator, hub, [indexer], metrics, cache, sessions)
 
 
 def _show(metrics: Metrics, hub: Hub, cache: LogCache, indexer: Consumer) -> None:
@@ -254,7 +260,12 @@ class Server:
                 gateway, CODECS, Terms(message_bytes=config.limits.message_bytes)
             ),
             http=build_http(
-                gateway, node.authenticator, config, publish=bus.publish, metrics=metrics
+                gateway,
+                node.authenticator,
+                config,
+                publish=bus.publish,
+                metrics=metrics,
+                parts=self._parts(node, bus),
             ),
             drain=gateway.drain,
             sockets=sockets,
@@ -267,6 +278,13 @@ class Server:
         closing.push_async_callback(front.stop)
         self.first_code = await node.authenticator.accounts.first_admin_code()
         logger.info("serving", port=front.port, data=config.data.dir, fd_limit=front.fd_limit)
+
+    def _parts(self, node: Node, bus: MemoryBus) -> list[Part]:
+        """The HTTP routes beside those that every engine has."""
+        return [
+            lambda requests: SessionRoutes(requests, node.sessions, bus.publish).routes(),
+            lambda _: page_routes(),
+        ]
 
     def _open_data(self, bus: MemoryBus) -> tuple[Node, SqliteStore]:
         """Open the data directory and wire an engine to it. Blocks: the loop is idle yet."""
