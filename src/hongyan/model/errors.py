@@ -117,6 +117,22 @@ class UnsupportedVersion(BadRequest, code=115):
     """This protocol version is not spoken here; the text names those that are."""
 
 
+class BadOffset(BadRequest, code=120):
+    """The upload goes on at another place: ask where (HEAD), and send from there."""
+
+
+class BadChecksum(BadRequest, code=121):
+    """The bytes are not those the checksum was made of; they were thrown away, send them again."""
+
+
+class Gone(BadRequest, code=122):
+    """It was here and is not any more: an upload that expired or was ended."""
+
+
+class BadFile(BadRequest, code=123):
+    """The file is broken, is not what it must be, or its type is not taken here."""
+
+
 class Unauthenticated(Denied, code=201):
     """The token is missing, wrong or expired: get a new one and say hello again."""
 
@@ -187,3 +203,7 @@ class Replaced(Transient, code=308):
 
 class TimedOut(Transient, code=309):
     """No frame came within the heartbeat: the connection is taken for dead."""
+
+
+class UploadBusy(Transient, code=320):
+    """Another request sends bytes to this upload now."""

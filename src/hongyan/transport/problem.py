@@ -13,9 +13,13 @@ from http import HTTPStatus
 import msgspec
 
 from hongyan.model.errors import (
+    BadChecksum,
+    BadFile,
+    BadOffset,
     Clash,
     Conflict,
     FrameTooBig,
+    Gone,
     NoSuchEntry,
     NoSuchLog,
     NoSuchUser,
@@ -24,6 +28,7 @@ from hongyan.model.errors import (
     TooManyInFlight,
     Unauthenticated,
     UnknownCall,
+    UploadBusy,
     WrongPassword,
 )
 
@@ -41,6 +46,11 @@ _STATUS: Mapping[type[Refusal], int] = {
     Conflict: 409,
     TooFast: 429,
     TooManyInFlight: 429,
+    BadOffset: 409,
+    BadChecksum: 460,  # of tus
+    Gone: 410,
+    BadFile: 415,
+    UploadBusy: 423,
 }
 _BY_HUNDRED = {1: 422, 2: 403, 3: 503}
 _MALFORMED = frozenset({101, 103, 104, 107, 115})  # not understood, so 400 rather than 422
