@@ -105,6 +105,11 @@ class Accounts:
             if now is not None and now.password == account.password:
                 await self._directory.put_user(replace(now, password=fresh))
 
+    @property
+    def registration_open(self) -> bool:
+        """Whether anybody may make an account."""
+        return self._config.accounts.enabled and self._config.accounts.registration
+
     async def register(
         self,
         tenant: str,
@@ -126,9 +131,8 @@ class Accounts:
         tenant_id = TenantId(check(TENANT, tenant, "tenant"))
         user_id = UserId(check(USER, user, "user"))
         invited = by is not None and by.tenant == tenant and by.may("users")
-        accounts = self._config.accounts
         if not invited:
-            if by is not None or not (accounts.enabled and accounts.registration):
+            if by is not None or not self.registration_open:
                 raise Forbidden("registration is closed")
             self._count(((self._by_ip, address_key(ip)),))
         if admin and (by is None or not by.admin):

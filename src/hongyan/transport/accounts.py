@@ -13,6 +13,7 @@ from starlette.routing import Route
 from hongyan.model.errors import BadArgs, Unauthenticated
 from hongyan.model.ids import DeviceId
 from hongyan.ports import Evicted, Hint
+from hongyan.transport.declare import Doc
 from hongyan.transport.requests import Requests, json_answer, route
 
 
@@ -53,6 +54,12 @@ class RegisterRequest(msgspec.Struct):
     admin: bool = False
 
 
+class RegistrationAnswer(msgspec.Struct):
+    """Whether anybody may make an account here."""
+
+    open: bool
+
+
 class PasswordRequest(msgspec.Struct):
     """`POST /v1/password`."""
 
@@ -78,6 +85,17 @@ class AccountRoutes:
         return [
             route("/v1/token", "POST", self.token),
             route("/v1/claim", "POST", self.claim),
+            route(
+                "/v1/register",
+                "GET",
+                self.registration,
+                Doc(
+                    summary="May anybody make an account?",
+                    tag="accounts",
+                    access="open",
+                    answer=RegistrationAnswer,
+                ),
+            ),
             route("/v1/register", "POST", self.register),
             route("/v1/password", "POST", self.password),
             route("/v1/logout", "POST", self.logout),
@@ -106,6 +124,10 @@ class AccountRoutes:
     async def _token_answer(self, token: str) -> Response:
         who = await self._auth.authenticate(token)
         return json_answer(TokenAnswer(token, who.tenant, who.user, who.expires_at))
+
+    async def registration(self, request: Request) -> Response:
+        """Say whether a login page should offer it."""
+        return json_answer(RegistrationAnswer(self._auth.accounts.registration_open))
 
     async def register(self, request: Request) -> Response:
         """Make an account: for oneself where that is open, for others with the right."""
