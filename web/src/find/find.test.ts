@@ -1,7 +1,7 @@
 import type { Page } from "@hongyan/sdk";
 import { describe, expect, it } from "vitest";
-import { monthSheet, seqAt, weekStart } from "./dates";
-import { excerpt, hitsIn, pieces, rank, wordsOf } from "./matching";
+import { monthSheet, seqAt, weekStart } from "./dates.js";
+import { excerpt, hitsIn, pieces, rank, wordsOf } from "./matching.js";
 
 const marked = (text: string, query: string) =>
   pieces(text, query)

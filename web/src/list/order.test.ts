@@ -1,19 +1,24 @@
 import { describe, expect, it } from "vitest";
-import { kindCode, listed, passes, waiting, type Listed } from "./order";
-import { scrolledTo, windowOf } from "./window";
+import type { InboxRow } from "@hongyan/sdk";
+import { listed, passes, waiting } from "./order.js";
+import { scrolledTo, windowOf } from "./window.js";
 
-const row = (log: string, at: number, more: Partial<Listed> = {}): Listed => ({
-  log,
-  useq: at,
-  head: 5,
-  role: 1,
-  unread: 0,
-  mentions: 0,
-  last: at ? { at, seq: 5 } : null,
-  ...more,
-});
-const title = (r: Listed) => r.log.split("/")[2] ?? "";
-const names = (rows: Listed[]) => rows.map(title);
+const row = (log: string, at: number, more: Partial<InboxRow> = {}): InboxRow =>
+  ({
+    log,
+    useq: at,
+    head: 5,
+    role: 1,
+    unread: 0,
+    mentions: 0,
+    marked: false,
+    cleared: 0,
+    settings: {},
+    last: at ? { at, seq: 5 } : null,
+    ...more,
+  }) as InboxRow;
+const title = (r: InboxRow) => r.log.split("/")[2] ?? "";
+const names = (rows: InboxRow[]) => rows.map(title);
 
 describe("the list", () => {
   const rows = [
@@ -43,10 +48,6 @@ describe("the list", () => {
   it("finds archived ones by title, best first", () => {
     expect(names(listed(rows, "unread", "w", title))).toEqual(["away", "new"]);
     expect(names(listed(rows, "all", "ne", title))).toEqual(["new"]);
-  });
-
-  it("knows the kind by the id", () => {
-    expect(kindCode("main/d/a~b")).toBe("d");
   });
 });
 
