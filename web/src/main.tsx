@@ -1,3 +1,8 @@
 import { render } from "preact";
+import "./ui/tokens.css";
+import "./ui/base.css";
+import { App } from "./app.js";
+import { begin } from "./session/session.js";
 
-render(<p>hongyan</p>, document.getElementById("app")!);
+render(<App />, document.getElementById("app")!);
+void begin();

@@ -35,7 +35,8 @@ export function Input(props: InputProps) {
         ref={props.inputRef}
         id={id}
         class="input"
-        type={props.type ?? "text"}
+        // The typings have one shape per type; what is given here fits each of them.
+        type={(props.type ?? "text") as "text"}
         value={props.value}
         placeholder={props.placeholder}
         required={props.required}

@@ -1,0 +1,3 @@
+export function DetailsPanel({ log }: { log: string }) {
+  return <p>{log}</p>;
+}

@@ -1,0 +1,3 @@
+export function NewChatDialog() {
+  return null;
+}

@@ -1,0 +1,4 @@
+/** One conversation. */
+export function Thread({ log }: { log: string }) {
+  return <p>{log}</p>;
+}
