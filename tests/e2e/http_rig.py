@@ -19,6 +19,7 @@ from hongyan.config import load
 from hongyan.model.ids import TenantId
 from hongyan.transport.front import Front
 from hongyan.transport.http import build_http
+from hongyan.transport.sessions import SessionRoutes
 from hongyan.transport.websocket import GatewayEndpoint, Terms
 from hongyan.wire.codec import CODECS
 
@@ -44,10 +45,11 @@ class Service:
             },
         )
         self.bus = MemoryBus()
+        self.directory = MemoryDirectory()
         self.node = build_engine(
             self.config,
             store=MemoryStore(),
-            directory=MemoryDirectory(),
+            directory=self.directory,
             search=MemorySearch(),
             bus=self.bus,
             clock=SystemClock(),
@@ -55,12 +57,14 @@ class Service:
         )
         self.hints: list[Any] = []
         self.bus.subscribe(self.hints.append)
+        sessions = self.node.sessions
         http = build_http(
             self.node.gateway,
             self.node.authenticator,
             self.config,
             publish=self.bus.publish,
             metrics=self.metrics,
+            parts=[lambda requests: SessionRoutes(requests, sessions, self.bus.publish).routes()],
         )
         endpoint = GatewayEndpoint(self.node.gateway, CODECS, Terms(MOST, 0.5))
         self.front = Front(self.config.server, self.config.limits, endpoint=endpoint, http=http)

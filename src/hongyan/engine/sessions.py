@@ -12,12 +12,13 @@ import secrets
 from collections import OrderedDict
 
 import msgspec
+from msgspec.structs import replace
 
 from hongyan.engine.auth import Authenticator, Identity
 from hongyan.engine.tokens import Claims, Tokens
-from hongyan.model.errors import Unauthenticated, WrongPassword
+from hongyan.model.errors import Kicked, Unauthenticated, WrongPassword
 from hongyan.model.ids import DEVICE, DeviceId, TenantId, UserId, check
-from hongyan.ports import Clock
+from hongyan.ports import Clock, Evicted
 
 ACCESS_S = 900  # how long a page's token is good
 MAX_PASSES = 1000
@@ -34,6 +35,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     identity: Identity
     credential: str
     seconds: int
+    evicted: tuple[Evicted, ...] = ()  # to be published: these lost their place to it
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -66,7 +68,7 @@ class Sessions:
         """Log a browser in. Raises what `Authenticator.login` raises; BadId: the device."""
         check(DEVICE, device, "device")
         token = await self._auth.login(tenant, user, password, device=device, ip=ip)
-        return self._session(await self._auth.authenticate(token))
+        return await self._begin(token)
 
     async def claim(
         self, code: str, password: str, *, user: str, device: str, ip: str = ""
@@ -74,7 +76,7 @@ class Sessions:
         """Become the first administrator; see `Authenticator.claim_admin`."""
         check(DEVICE, device, "device")
         token = await self._auth.claim_admin(code, password, user=user, device=device, ip=ip)
-        return self._session(await self._auth.authenticate(token))
+        return await self._begin(token)
 
     async def enter(self, code: str, *, device: str) -> Session:
         """Log a browser in by a pass.
@@ -90,7 +92,7 @@ class Sessions:
         if not known.uses:
             del self._passes[_digest(code)]
         token = await self._auth.grant(known.tenant, known.user, device=device)
-        return self._session(await self._auth.authenticate(token))
+        return await self._begin(token)
 
     def make_pass(self, tenant: TenantId, user: UserId, *, ttl_s: float, uses: int = 1) -> str:
         """A code that logs a browser in as `user`; whoever holds it can, so show it to nobody
@@ -131,6 +133,14 @@ class Sessions:
         identity = _identity(claims)
         await self._auth.logout(identity, identity.device)
         return identity
+
+    async def _begin(self, token: str) -> Session:
+        """Take the browser's place among the user's devices at once: a login that never
+        connects can be seen in the list and be ended like any other."""
+        who = await self._auth.authenticate(token)
+        epoch, lost = await self._auth.admit(who, who.device, "web")
+        evicted = [Evicted(who.tenant, who.user, device, epoch, Kicked.code) for device in lost]
+        return replace(self._session(who), evicted=tuple(evicted))
 
     def _session(self, identity: Identity) -> Session:
         now_s = self._clock.now_ms() // 1000

@@ -153,6 +153,8 @@ class SessionRoutes:
 
     def _begun(self, request: Request, session: Session) -> Response:
         who = session.identity
+        for hint in session.evicted:
+            self._publish(hint)
         answer = json_answer(SessionAnswer(who.tenant, who.user, who.device, who.admin), 201)
         self._remember(request, answer, session)
         return answer
