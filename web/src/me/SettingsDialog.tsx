@@ -1,3 +1,4 @@
+/** Settings of the person. */
 export function SettingsDialog() {
-  return null;
+  return <div class="settings" />;
 }

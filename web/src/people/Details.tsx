@@ -1,3 +1,4 @@
+/** About a conversation. */
 export function DetailsPanel({ log }: { log: string }) {
-  return <p>{log}</p>;
+  return <div class="details">{log}</div>;
 }

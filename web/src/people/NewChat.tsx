@@ -1,3 +1,4 @@
+/** Begin a conversation. */
 export function NewChatDialog() {
-  return null;
+  return <div class="new-chat" />;
 }
