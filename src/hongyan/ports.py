@@ -27,6 +27,7 @@ from hongyan.model.log import (
     Position,
     Receipt,
 )
+from hongyan.model.outlets import Dead, Hold, Hook, Progress, Pull, Webhook
 
 
 class Clock(Protocol):
@@ -207,6 +208,14 @@ class Store(Protocol):
         ...
 
     async def save_consumer(self, name: str, pos: int) -> None:
+    async def feed_end(self) -> int:
+        """The position of the newest entry of all logs; 0 = there is none."""
+        ...
+
+    async def tail(self, log: LogId, *, after: Seq, limit: int) -> list[FeedItem]:
+        """Entries of one log in rising seq, after `after`, as the feed brings them."""
+        ...
+
         """Save a consumer's position; durable on return. Positions only go forward."""
         ...
 
@@ -394,6 +403,123 @@ class Search(Protocol):
 
     async def position(self) -> int:
         """The saved position of the feed."""
+class Outlets(Protocol):
+    """Webhooks, before-send hooks and pulls of all tenants, and how far each has come.
+
+    Writes are durable on return. A webhook's id is unique over all tenants.
+    """
+
+    async def webhooks(self, tenant: TenantId | None = None) -> list[Webhook]:
+        """Those of a tenant, or all; by id."""
+        ...
+
+    async def put_webhook(self, webhook: Webhook, *, pos: int | None = None) -> None:
+        """Make it at `pos` of the feed, or with None replace what was set and leave the rest."""
+        ...
+
+    async def drop_webhook(self, tenant: TenantId, webhook: str) -> bool:
+        """Remove it with its holds and dead letters; False where there was none."""
+        ...
+
+    async def progress(self, webhook: str) -> tuple[int, Progress]:
+        """Its position in the feed, and how it fares. (0, …) where there is none."""
+        ...
+
+    async def holds(self, webhook: str) -> list[Hold]:
+        """The logs that a failed delivery holds back."""
+        ...
+
+    async def settle(
+        self,
+        webhook: str,
+        progress: Progress,
+        *,
+        pos: int | None = None,
+        held: Sequence[Hold] = (),
+        freed: Sequence[LogId] = (),
+        dead: Sequence[Dead] = (),
+        sent: Sequence[int] = (),
+    ) -> None:
+        """Save what came of deliveries, all or nothing: the position (None = as it was), holds
+        made or moved, logs let go, dead letters (a known one is replaced), and positions of dead
+        letters that were delivered after all. Nothing where the webhook was dropped."""
+        ...
+
+    async def dead(
+        self, webhook: str, *, after: int = 0, limit: int = 100, replay: bool = False
+    ) -> list[Dead]:
+        """Dead letters by rising pos, after `after`; with `replay` those asked for again."""
+        ...
+
+    async def count_dead(self, webhook: str) -> int:
+        """How many there are."""
+        ...
+
+    async def ask_again(self, webhook: str, positions: Sequence[int] | None) -> int:
+        """Mark these dead letters, or all, to be sent again; how many there were."""
+        ...
+
+    async def hooks(self, tenant: TenantId | None = None) -> list[Hook]:
+        """Those of a tenant, or all; in the order they were made."""
+        ...
+
+    async def put_hook(self, hook: Hook) -> None:
+        """Insert or replace."""
+        ...
+
+    async def drop_hook(self, tenant: TenantId, hook: str) -> bool:
+        """Remove it; False where there was none."""
+        ...
+
+    async def pulls(self, tenant: TenantId) -> list[Pull]:
+        """Those of a tenant, by name."""
+        ...
+
+    async def pull(self, tenant: TenantId, name: str) -> Pull | None:
+        """One, or None."""
+        ...
+
+    async def put_pull(self, pull: Pull) -> None:
+        """Make it. Raises Conflict where there is one of the name."""
+        ...
+
+    async def move_pull(self, tenant: TenantId, name: str, pos: int) -> int:
+        """Move its position forward, never back; where it is now, -1 where there is none."""
+        ...
+
+    async def drop_pull(self, tenant: TenantId, name: str) -> bool:
+        """Remove it; False where there was none."""
+        ...
+
+
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """What came of a request to the outside. `status` 0: no answer, `error` says why."""
+
+    status: int
+    body: bytes = b""
+    retry_after_ms: int = 0  # asked for by the answer; 0 = not
+    error: str = ""
+
+
+class Poster(Protocol):
+    """Posts to addresses that tenants chose. Never raises but for cancellation."""
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, most: int
+    ) -> Reply:
+        """One POST, within `timeout_s` in all, reading at most `most` bytes of the answer.
+
+        Follows no redirect and uses no proxy. TLS is verified. Connects only to addresses that
+        the configuration allows, those that the name had when it was looked up for this very
+        connection.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Idempotent."""
+        ...
+
+
         ...
 
     async def wipe(self) -> None:

@@ -309,6 +309,16 @@ class MemoryStore:
         return self._consumers.get(name, 0)
 
     async def save_consumer(self, name: str, pos: int) -> None:
+    async def feed_end(self) -> int:
+        """See the port."""
+        return len(self._feed)
+
+    async def tail(self, log: LogId, *, after: Seq, limit: int) -> list[FeedItem]:
+        """See the port."""
+        places = ((pos, seq) for pos, (name, seq) in enumerate(self._feed, 1) if name == log)
+        part = [(pos, seq) for pos, seq in places if after < seq <= after + limit]
+        return [FeedItem(pos, log, self._logs[log].entries[seq - 1]) for pos, seq in part]
+
         """See the port."""
         self._consumers[name] = max(pos, self._consumers.get(name, 0))
 

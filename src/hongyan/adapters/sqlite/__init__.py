@@ -14,10 +14,12 @@ check.py      what `hongyan doctor` looks at
 
 from hongyan.adapters.sqlite.directory import SqliteDirectory
 from hongyan.adapters.sqlite.files import StoreCorrupt, StoreFault, StoreLocked, StoreTooNew
+from hongyan.adapters.sqlite.outlets import SqliteOutlets
 from hongyan.adapters.sqlite.store import SqliteStore
 
 __all__ = [
     "SqliteDirectory",
+    "SqliteOutlets",
     "SqliteStore",
     "StoreCorrupt",
     "StoreFault",

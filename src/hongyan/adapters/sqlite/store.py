@@ -170,6 +170,14 @@ class SqliteStore:
         """See the port."""
         return await self.readers.ask(reading.consumer, name)
 
+    async def feed_end(self) -> int:
+        """See the port."""
+        return await self.readers.ask(reading.feed_end)
+
+    async def tail(self, log: LogId, *, after: Seq, limit: int) -> list[FeedItem]:
+        """See the port."""
+        return await self.readers.ask(reading.tail, log, after, limit)
+
     async def save_consumer(self, name: str, pos: int) -> None:
         """See the port."""
         await self.writer.put(partial(_save_consumer, name=name, pos=pos))
