@@ -230,7 +230,9 @@ class Store(Protocol):
 
 class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An account. `password` is an argon2id hash, "" = cannot log in by password. Tokens that
-    this server issued for logins before `valid_from` (ms) are refused: the password changed."""
+    this server issued for logins before `valid_from` (ms) are refused: the password changed.
+    `made` tells whether a repeated creation is the same one. `erased` (ms): the person's data was
+    taken away; the account stays so that nobody else gets the id."""
 
     tenant: TenantId
     user: UserId
@@ -248,6 +250,8 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     was evicted: a token of an epoch <= kicked is refused for ever."""
 
     device: DeviceId
+    made: str = ""
+    erased: int = 0
     cls: str  # phone, desktop, web, pad, thing, server
     epoch: int
     kicked: int = 0
@@ -255,7 +259,7 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A server's key; only its SHA-256 is kept."""
+    """A server's key; only its SHA-256 is kept. With the scope `send` it speaks for `user`."""
 
     id: str
     tenant: TenantId
@@ -269,6 +273,7 @@ class Directory(Protocol):
 
     async def user(self, tenant: TenantId, user: UserId) -> User | None:
         """The account, or None."""
+    user: UserId = UserId("")
         ...
 
     async def users(self, tenant: TenantId, ids: Sequence[UserId]) -> list[User]:
@@ -288,6 +293,13 @@ class Directory(Protocol):
     async def admit(
         self, tenant: TenantId, user: UserId, device: Device, *, most: int, now_ms: int
     ) -> list[DeviceId]:
+    async def find_users(self, tenant: TenantId, text: str, *, limit: int = 20) -> list[User]:
+        """At most `limit` accounts whose id, or any word of whose name with what follows it,
+        begins with `text`, in the order of what was found. Letters match without case.
+        Disabled accounts are not found, and nothing is by an empty text.
+        Cheap: looked up in an index, whatever the number of accounts."""
+        ...
+
         """Take a login for `device` in its class, of which `most` may be active (0 = any).
 
         Epochs order logins: of a class the `most` highest stay. Returns the devices evicted by
@@ -313,6 +325,11 @@ class Directory(Protocol):
     async def keys(self, tenant: TenantId) -> list[ApiKey]:
         """All API keys of a tenant."""
         ...
+    async def forget_devices(self, tenant: TenantId, user: UserId) -> None:
+        """Remove every trace of the user's devices. Only for an account that is disabled: with
+        the rows goes the memory of which logins were evicted."""
+        ...
+
 
     async def put_key(self, key: ApiKey) -> None:
         """Insert a key."""

@@ -171,3 +171,54 @@ async def test_D17_lowering_the_limit_evicts_all_beyond_it(directory: Directory)
         await login(directory, phone(f"w{epoch}", epoch, "web"), most=0)
 
     assert set(await login(directory, phone("w9", 9, "web"), most=1)) == {"w1", "w2", "w3"}
+
+
+async def people(directory: Directory, text: str, limit: int = 20) -> list[str]:
+    return [user.user for user in await directory.find_users(T, text, limit=limit)]
+
+
+async def test_HA1_people_are_found_by_the_beginning_of_id_or_name(directory: Directory) -> None:
+    for name, shown in (
+        ("ann", "Ann Lee"),
+        ("Annabel", "Bel"),
+        ("bob@home", "Bob van der Lee"),
+        ("zs", "张三 Zhang"),
+        ("elf", "Élan ＷＩＤＥ"),
+    ):
+        await directory.put_user(User(tenant=T, user=name, name=shown))
+    await directory.put_user(User(tenant="other", user="annie"))
+    await directory.put_user(User(tenant=T, user="anno", disabled=True))
+
+    assert await people(directory, "AN") == ["ann", "Annabel"]
+    assert await people(directory, "lee") == ["ann", "bob@home"]
+    assert await people(directory, "ann le") == ["ann"]
+    assert await people(directory, "bob@h") == ["bob@home"]
+    assert await people(directory, "der") == ["bob@home"]
+    assert await people(directory, "张") == ["zs"]
+    assert await people(directory, "éla") == await people(directory, "wide") == ["elf"]
+    assert await people(directory, "ee") == []  # in the middle of a word
+    assert await people(directory, " ") == await people(directory, "") == []
+    assert await people(directory, "a", limit=1) == ["ann"]
+
+
+async def test_HA1_a_new_name_is_found_and_the_old_one_is_not(directory: Directory) -> None:
+    await directory.put_user(User(tenant=T, user="ann", name="Ann Lee"))
+    await directory.put_user(User(tenant=T, user="ann", name="Ann Wu"))
+    assert (await people(directory, "wu"), await people(directory, "lee")) == (["ann"], [])
+    await directory.put_user(User(tenant=T, user="ann", name="Ann Wu", disabled=True))
+    assert await people(directory, "ann") == []
+    await directory.put_user(User(tenant=T, user="ann", name="Ann Wu"))
+    assert await people(directory, "ann") == ["ann"]
+
+
+async def test_HA1_one_person_takes_one_place(directory: Directory) -> None:
+    await directory.put_user(User(tenant=T, user="a0", name="a1 a2 a3 a4 a5 a6 a7 a8 a9 a10"))
+    await directory.put_user(User(tenant=T, user="az"))
+    assert await people(directory, "a", limit=2) == ["a0", "az"]
+
+
+async def test_HA2_forgotten_devices_leave_nothing(directory: Directory) -> None:
+    await login(directory, phone("p", 1))
+    await directory.forget_devices(T, "ann")
+    await directory.forget_devices(T, "nobody")
+    assert await directory.devices(T, "ann") == []

@@ -176,6 +176,13 @@ class Accounts(Section, frozen=True):
         bool, Meta(description="Users log in with a password; off: only tokens of `issuers`.")
     ] = True
     registration: Annotated[bool, Meta(description="Anybody may make an account.")] = False
+    listed: Annotated[
+        bool,
+        Meta(
+            description="Users find each other by the beginning of id or name; off: only by the"
+            " whole id."
+        ),
+    ] = False
     hash_memory_kib: Annotated[
         int, Meta(ge=8192, le=1_048_576, description="Memory of one argon2id hash, in KiB.")
     ] = 19_456

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from hongyan.adapters import logins
+from hongyan.adapters.people import asked, starts
 from hongyan.model.errors import Conflict
 from hongyan.model.ids import DeviceId, TenantId, UserId
 from hongyan.ports import ApiKey, Device, User
@@ -36,6 +37,21 @@ class MemoryDirectory:
         names = sorted(u for t, u in self._users if t == tenant and u > after)
         return [self._users[tenant, name] for name in names[:limit]]
 
+    async def find_users(self, tenant: TenantId, text: str, *, limit: int = 20) -> list[User]:
+        """See the port."""
+        found: dict[UserId, User] = {}
+        people = [u for u in self._users.values() if u.tenant == tenant and not u.disabled]
+        for wanted in asked(text):
+            hits = [
+                (start, user.user, user)
+                for user in people
+                for start in starts(user.user, user.name)
+                if start.startswith(wanted)
+            ]
+            for _, name, user in sorted(hits, key=lambda hit: hit[:2]):
+                found.setdefault(name, user)
+        return list(found.values())[:limit]
+
     async def put_user(self, user: User, *, create: bool = False) -> None:
         """See the port."""
         if create and (user.tenant, user.user) in self._users:
@@ -62,6 +78,10 @@ class MemoryDirectory:
         rows = self._devices.get((tenant, user), {})
         if (row := rows.get(device)) is not None:
             rows[device] = replace(row, kicked=max(row.kicked, row.epoch))
+
+    async def forget_devices(self, tenant: TenantId, user: UserId) -> None:
+        """See the port."""
+        self._devices.pop((tenant, user), None)
 
     async def key(self, digest: bytes) -> ApiKey | None:
         """See the port."""

@@ -10,15 +10,17 @@ from typing import Any
 import msgspec
 
 from hongyan.adapters import logins
+from hongyan.adapters.people import LAST, MOST_STARTS, asked, starts
 from hongyan.adapters.sqlite.store import SqliteStore
 from hongyan.adapters.sqlite.values import array
 from hongyan.model.errors import Conflict
 from hongyan.model.ids import DeviceId, TenantId, UserId
 from hongyan.ports import ApiKey, Device, User
 
-_USER = "SELECT tenant,user,name,avatar,admin,disabled,password,created_at,valid_from FROM users"
+_USER_COLUMNS = ",".join(User.__struct_fields__)
+_USER = f"SELECT {_USER_COLUMNS} FROM users"
 _DEVICE = "SELECT device,cls,epoch,kicked,seen_at FROM devices WHERE tenant=? AND user=?"
-_KEY = "SELECT id,tenant,digest,scopes,created_at FROM keys"
+_KEY = "SELECT id,tenant,digest,scopes,created_at,user FROM keys"
 _scopes = msgspec.json.Decoder(tuple[str, ...]).decode
 
 
@@ -45,6 +47,11 @@ class SqliteDirectory:
         """See the port."""
         return await self._ask(_list_users, tenant, after, limit)
 
+    async def find_users(self, tenant: TenantId, text: str, *, limit: int = 20) -> list[User]:
+        """See the port."""
+        wanted = asked(text)
+        return await self._ask(_find_users, tenant, wanted, limit) if wanted else []
+
     async def put_user(self, user: User, *, create: bool = False) -> None:
         """See the port."""
         await self._put(partial(_put_user, user=user, create=create))
@@ -64,6 +71,10 @@ class SqliteDirectory:
     async def revoke(self, tenant: TenantId, user: UserId, device: DeviceId) -> None:
         """See the port."""
         await self._put(partial(_revoke, key=(tenant, user), device=device))
+
+    async def forget_devices(self, tenant: TenantId, user: UserId) -> None:
+        """See the port."""
+        await self._put(partial(_forget_devices, key=(tenant, user)))
 
     async def key(self, digest: bytes) -> ApiKey | None:
         """See the port."""
@@ -95,6 +106,8 @@ def _user(v: tuple[Any, ...]) -> User:
         password=v[6],
         created_at=v[7],
         valid_from=v[8],
+        made=v[9],
+        erased=v[10],
     )
 
 
@@ -108,15 +121,38 @@ def _list_users(db: sqlite3.Connection, tenant: str, after: str, limit: int) -> 
     return [_user(v) for v in db.execute(sql, (tenant, after, limit))]
 
 
+def _find_users(db: sqlite3.Connection, tenant: str, wanted: list[str], limit: int) -> list[User]:
+    found: dict[str, None] = {}
+    for start in wanted:
+        rows = db.execute(
+            "SELECT user FROM people WHERE tenant=? AND start>=? AND start<? ORDER BY start, user"
+            " LIMIT ?",
+            (tenant, start, start + LAST, limit * MOST_STARTS),  # one may have them all
+        )
+        found.update(dict.fromkeys(user for (user,) in rows))
+    chosen = list(found)[:limit]
+    known = {user.user: user for user in _users(db, tenant, array(chosen))}
+    return [known[UserId(user)] for user in chosen if user in known]
+
+
 def _put_user(db: sqlite3.Connection, *, user: User, create: bool) -> None:
-    verb = "INSERT OR IGNORE" if create else "INSERT OR REPLACE"
-    done = db.execute(
-        f"{verb} INTO users(tenant,user,name,avatar,admin,disabled,password,created_at,valid_from)"
-        " VALUES (?,?,?,?,?,?,?,?,?)",
+    before = _users(db, user.tenant, array([user.user]))
+    if before and create:
+        raise Conflict(f"user {user.user} exists")
+    db.execute(
+        f"INSERT OR REPLACE INTO users({_USER_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
         msgspec.structs.astuple(user),
     )
-    if not done.rowcount:
-        raise Conflict(f"user {user.user} exists")
+    old = {start for known in before for start in _starts(known)}
+    new = set(_starts(user))
+    rows = [(user.tenant, start, user.user) for start in old - new]
+    db.executemany("DELETE FROM people WHERE tenant=? AND start=? AND user=?", rows)
+    rows = [(user.tenant, start, user.user) for start in new - old]
+    db.executemany("INSERT OR IGNORE INTO people(tenant,start,user) VALUES (?,?,?)", rows)
+
+
+def _starts(user: User) -> list[str]:
+    return [] if user.disabled else starts(user.user, user.name)
 
 
 def _devices(db: sqlite3.Connection, key: tuple[str, str]) -> list[Device]:
@@ -148,17 +184,21 @@ def _revoke(db: sqlite3.Connection, *, key: tuple[str, str], device: DeviceId) -
     )
 
 
+def _forget_devices(db: sqlite3.Connection, *, key: tuple[str, str]) -> None:
+    db.execute("DELETE FROM devices WHERE tenant=? AND user=?", key)
+
+
 def _keys(db: sqlite3.Connection, sql: str, value: Any) -> list[ApiKey]:
     return [
-        ApiKey(id=v[0], tenant=v[1], digest=v[2], scopes=_scopes(v[3]), created_at=v[4])
+        ApiKey(id=v[0], tenant=v[1], digest=v[2], scopes=_scopes(v[3]), created_at=v[4], user=v[5])
         for v in db.execute(sql, (value,))
     ]
 
 
 def _put_key(db: sqlite3.Connection, *, key: ApiKey) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO keys(tenant,id,digest,scopes,created_at) VALUES (?,?,?,?,?)",
-        (key.tenant, key.id, key.digest, array(key.scopes), key.created_at),
+        "INSERT OR REPLACE INTO keys(tenant,id,digest,scopes,created_at,user) VALUES (?,?,?,?,?,?)",
+        (key.tenant, key.id, key.digest, array(key.scopes), key.created_at, key.user),
     )
 
 

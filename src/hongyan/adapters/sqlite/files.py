@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
-from hongyan.adapters.sqlite.values import connect
+from hongyan.adapters.people import starts
+from hongyan.adapters.sqlite.values import array, connect
 
 DATABASE = "hongyan.db"
 LOCK = "hongyan.lock"
@@ -86,6 +87,9 @@ def pending(db: sqlite3.Connection) -> list[int]:
 def migrate(db: sqlite3.Connection) -> list[int]:
     """Bring the file to the newest version, each step in one transaction; give what was done."""
     todo = pending(db)
+    db.create_function(
+        "person_starts", 2, lambda user, name: array(starts(user, name)), deterministic=True
+    )
     for version, script in migrations():
         if version not in todo:
             continue
