@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from hongyan.model.files import File, FileTotals, Quota, Refs, Upload
 from hongyan.model.ids import DeviceId, LogId, Seq, TenantId, UserId
 from hongyan.model.log import (
     Commit,
@@ -178,6 +180,11 @@ class Store(Protocol):
         """
         ...
 
+    async def entries(self, log: LogId, *, low: Seq, high: Seq) -> list[Entry]:
+        """The kept entries of [low, high] in rising seq, whoever may read them: for the operator.
+        Erased ones come with body {}. The caller bounds the range. No such log: none."""
+        ...
+
     async def pick(
         self, tenant: TenantId, user: UserId, refs: Sequence[tuple[LogId, Seq]]
     ) -> list[tuple[LogId, Entry]]:
@@ -203,11 +210,6 @@ class Store(Protocol):
         """Entries of all logs in commit order, after position `after`."""
         ...
 
-    async def consumer(self, name: str) -> int:
-        """The durable position of a consumer; 0 = never saved."""
-        ...
-
-    async def save_consumer(self, name: str, pos: int) -> None:
     async def feed_end(self) -> int:
         """The position of the newest entry of all logs; 0 = there is none."""
         ...
@@ -216,6 +218,11 @@ class Store(Protocol):
         """Entries of one log in rising seq, after `after`, as the feed brings them."""
         ...
 
+    async def consumer(self, name: str) -> int:
+        """The durable position of a consumer; 0 = never saved."""
+        ...
+
+    async def save_consumer(self, name: str, pos: int) -> None:
         """Save a consumer's position; durable on return. Positions only go forward."""
         ...
 
@@ -243,6 +250,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     password: str = ""
     created_at: int = 0
     valid_from: int = 0
+    made: str = ""
+    erased: int = 0
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -250,8 +259,6 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     was evicted: a token of an epoch <= kicked is refused for ever."""
 
     device: DeviceId
-    made: str = ""
-    erased: int = 0
     cls: str  # phone, desktop, web, pad, thing, server
     epoch: int
     kicked: int = 0
@@ -266,6 +273,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     digest: bytes
     scopes: tuple[str, ...]
     created_at: int = 0
+    user: UserId = UserId("")
 
 
 class Directory(Protocol):
@@ -273,7 +281,6 @@ class Directory(Protocol):
 
     async def user(self, tenant: TenantId, user: UserId) -> User | None:
         """The account, or None."""
-    user: UserId = UserId("")
         ...
 
     async def users(self, tenant: TenantId, ids: Sequence[UserId]) -> list[User]:
@@ -286,13 +293,6 @@ class Directory(Protocol):
         """Accounts by user id, after `after`."""
         ...
 
-    async def put_user(self, user: User, *, create: bool = False) -> None:
-        """Insert or replace. Raises Conflict when `create` and the account exists."""
-        ...
-
-    async def admit(
-        self, tenant: TenantId, user: UserId, device: Device, *, most: int, now_ms: int
-    ) -> list[DeviceId]:
     async def find_users(self, tenant: TenantId, text: str, *, limit: int = 20) -> list[User]:
         """At most `limit` accounts whose id, or any word of whose name with what follows it,
         begins with `text`, in the order of what was found. Letters match without case.
@@ -300,6 +300,13 @@ class Directory(Protocol):
         Cheap: looked up in an index, whatever the number of accounts."""
         ...
 
+    async def put_user(self, user: User, *, create: bool = False) -> None:
+        """Insert or replace. Raises Conflict when `create` and the account exists."""
+        ...
+
+    async def admit(
+        self, tenant: TenantId, user: UserId, device: Device, *, most: int, now_ms: int
+    ) -> list[DeviceId]:
         """Take a login for `device` in its class, of which `most` may be active (0 = any).
 
         Epochs order logins: of a class the `most` highest stay. Returns the devices evicted by
@@ -318,6 +325,11 @@ class Directory(Protocol):
         """Log a device out: its present epoch and all below are refused from now on."""
         ...
 
+    async def forget_devices(self, tenant: TenantId, user: UserId) -> None:
+        """Remove every trace of the user's devices. Only for an account that is disabled: with
+        the rows goes the memory of which logins were evicted."""
+        ...
+
     async def key(self, digest: bytes) -> ApiKey | None:
         """The API key with this SHA-256, or None."""
         ...
@@ -325,11 +337,6 @@ class Directory(Protocol):
     async def keys(self, tenant: TenantId) -> list[ApiKey]:
         """All API keys of a tenant."""
         ...
-    async def forget_devices(self, tenant: TenantId, user: UserId) -> None:
-        """Remove every trace of the user's devices. Only for an account that is disabled: with
-        the rows goes the memory of which logins were evicted."""
-        ...
-
 
     async def put_key(self, key: ApiKey) -> None:
         """Insert a key."""
@@ -398,28 +405,6 @@ class Audit(Protocol):
         ...
 
 
-class Hit(msgspec.Struct, frozen=True, gc=False):
-    """A search hit; `pos` pages (older hits have lower ones)."""
-
-    pos: int
-    log: LogId
-    seq: Seq
-
-
-class Search(Protocol):
-    """Full text, derived from the feed; may be wiped and rebuilt at any moment."""
-
-    async def index(self, items: Sequence[tuple[int, LogId, Seq, str]], pos: int) -> None:
-        """Put (pos, log, seq, text) in; "" removes (log, seq) for good, a later text for it is
-        ignored. Save `pos` as the consumer's position in the same transaction.
-
-        Idempotent: items at or below the saved position are in already and are skipped. A text
-        replaces the one before, but its hit keeps the position of the first one.
-        """
-        ...
-
-    async def position(self) -> int:
-        """The saved position of the feed."""
 class Outlets(Protocol):
     """Webhooks, before-send hooks and pulls of all tenants, and how far each has come.
 
@@ -537,6 +522,28 @@ class Poster(Protocol):
         ...
 
 
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """A search hit; `pos` pages (older hits have lower ones)."""
+
+    pos: int
+    log: LogId
+    seq: Seq
+
+
+class Search(Protocol):
+    """Full text, derived from the feed; may be wiped and rebuilt at any moment."""
+
+    async def index(self, items: Sequence[tuple[int, LogId, Seq, str]], pos: int) -> None:
+        """Put (pos, log, seq, text) in; "" removes (log, seq) for good, a later text for it is
+        ignored. Save `pos` as the consumer's position in the same transaction.
+
+        Idempotent: items at or below the saved position are in already and are skipped. A text
+        replaces the one before, but its hit keeps the position of the first one.
+        """
+        ...
+
+    async def position(self) -> int:
+        """The saved position of the feed."""
         ...
 
     async def wipe(self) -> None:
@@ -660,6 +667,11 @@ class Blobs(Protocol):
         """Keep the bytes; durable on return. Raises FrameTooBig beyond `most` bytes."""
         ...
 
+    async def adopt(self, path: Path, digest: str, media_type: str) -> BlobInfo:
+        """Keep the file at `path`, whose digest is known and whose bytes are on the disk; durable
+        on return. The file itself is gone then. Raises NoSuchEntry where there is none."""
+        ...
+
     async def info(self, digest: str) -> BlobInfo | None:
         """The blob, or None."""
         ...
@@ -670,6 +682,159 @@ class Blobs(Protocol):
 
     async def drop(self, digest: str) -> bool:
         """Remove a blob; False where there was none."""
+        ...
+
+    async def close(self) -> None:
+        """Idempotent."""
+        ...
+
+
+class Uploads(Protocol):
+    """Bytes of files that are on their way, in files of this node by the id of the upload."""
+
+    def path(self, upload: str, part: str = "") -> Path:
+        """Where the bytes are, or where a `part` made of them may be put."""
+        ...
+
+    async def write(self, upload: str, at: int, data: bytes) -> None:
+        """Put `data` at byte `at`. Not durable yet."""
+        ...
+
+    async def sync(self, upload: str) -> None:
+        """Make durable what was written; also a file of no bytes."""
+        ...
+
+    async def cut(self, upload: str, size: int) -> bool:
+        """Forget what lies beyond `size`; False where fewer bytes are here."""
+        ...
+
+    async def digest(self, path: Path) -> tuple[str, int]:
+        """SHA-256 and size of a file. Raises NoSuchEntry where there is none."""
+        ...
+
+    async def head(self, upload: str, size: int) -> bytes:
+        """The first `size` bytes. Raises NoSuchEntry where there is no file."""
+        ...
+
+    async def drop(self, upload: str) -> None:
+        """Remove the bytes and all parts; none is fine."""
+        ...
+
+    async def sweep(self, known: frozenset[str]) -> int:
+        """Remove what belongs to no upload of `known`, and all parts; how many files."""
+        ...
+
+    def free(self) -> int:
+        """Bytes that the disk has left."""
+        ...
+
+    async def close(self) -> None:
+        """Idempotent."""
+        ...
+
+
+class FileRecords(Protocol):
+    """What is known of uploads and files. Writes are durable on return."""
+
+    async def begin(self, upload: Upload, quota: Quota) -> None:
+        """Insert. Raises Full (too many open) and TooFast (too many bytes), judged with it."""
+        ...
+
+    async def upload(self, upload: str) -> Upload | None:
+        """The upload, or None."""
+        ...
+
+    async def advance(self, upload: str, offset: int, expires_at: int) -> None:
+        """The durable offset of one that is uploading; it only grows."""
+        ...
+
+    async def settle(self, upload: str, state: str, result: bytes, expires_at: int) -> None:
+        """A new state. An ended upload stays ended."""
+        ...
+
+    async def uploads(self, states: Sequence[str], *, before: int, limit: int) -> list[Upload]:
+        """Those in one of these states that expire before `before`, the first to expire first."""
+        ...
+
+    async def forget(self, uploads: Sequence[str]) -> None:
+        """Remove rows."""
+        ...
+
+    async def hold(self, files: Sequence[File], now_ms: int) -> None:
+        """The tenants hold these files, touched now; and nothing drops their bytes any more."""
+        ...
+
+    async def file(self, tenant: TenantId, digest: str) -> File | None:
+        """The file as this tenant holds it, or None."""
+        ...
+
+    async def refer(self, refs: Sequence[Refs]) -> None:
+        """Replace what is known, in this order. Bears repeating."""
+        ...
+
+    async def refs(self, tenant: TenantId, digest: str) -> list[tuple[LogId, Seq]]:
+        """Where the file is referred to, as far as the feed was read."""
+        ...
+
+    async def loose(self, *, before: int, after: tuple[int, str, str], limit: int) -> list[Loose]:
+        """Files touched before `before` (ms) that nothing seems to refer to, in rising order
+        after (touched_at, tenant, digest)."""
+        ...
+
+    async def let_go(self, files: Sequence[Loose], *, consumer: str) -> list[str]:
+        """End the holding of those that are still as they were, are no user's avatar, and that no
+        entry refers to: neither one that `consumer` brought, nor one it has not seen yet. Gives
+        the digests that no tenant holds any more; they are noted until `dropped`."""
+        ...
+
+    async def drops(self, limit: int) -> list[str]:
+        """Digests that were let go and not dropped yet."""
+        ...
+
+    async def dropped(self, digests: Sequence[str]) -> None:
+        """Their bytes are gone."""
+        ...
+
+    async def totals(self) -> FileTotals:
+        """Counts."""
+        ...
+
+
+class Loose(msgspec.Struct, frozen=True, gc=False):
+    """A file that may have to go."""
+
+    touched_at: int
+    tenant: TenantId
+    digest: str
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A picture that was looked at: pixels as shown (turned as its metadata says), what stands for
+    it while it loads, and whether there is a small version (WebP)."""
+
+    media_type: str
+    width: int
+    height: int
+    placeholder: str = ""
+    preview: bool = False
+
+
+class Pictures(Protocol):
+    """Looks at pictures, apart from the server's process."""
+
+    @property
+    def crowded(self) -> bool:
+        """Whether `prepare` would refuse now."""
+        ...
+
+    async def prepare(self, source: Path, media_type: str, clean: Path, preview: Path) -> Prepared:
+        """Write the picture without its metadata to `clean` and a small one to `preview`, both
+        durable.
+
+        Raises:
+            BadFile: broken, too large in pixels, or not of this type.
+            Overloaded: too many wait.
+        """
         ...
 
     async def close(self) -> None:

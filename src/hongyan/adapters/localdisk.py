@@ -90,6 +90,12 @@ class LocalDiskBlobs:
         finally:
             await self._end(upload.discard)
 
+    async def adopt(self, path: Path, digest: str, media_type: str) -> BlobInfo:
+        """See the port. A file of the same file system is renamed, any other is copied."""
+        if not DIGEST.fullmatch(digest):
+            raise NoSuchEntry("no digest")
+        return await self._run(partial(self._adopt, path, digest, media_type))
+
     async def info(self, digest: str) -> BlobInfo | None:
         """See the port."""
         if not DIGEST.fullmatch(digest):
@@ -161,6 +167,30 @@ class LocalDiskBlobs:
                     _write_note(path, note, upload.path.with_suffix(".json"))
                 upload.path.replace(path)
                 _sync_directory(path.parent)
+        return BlobInfo(digest, size, note.media_type, note.created_at)
+
+    def _adopt(self, source: Path, digest: str, media_type: str) -> BlobInfo:
+        try:
+            size = source.stat().st_size
+        except FileNotFoundError:
+            raise NoSuchEntry("no such file") from None
+        path = self._path(digest)
+        temporary = self._tmp / os.urandom(12).hex()
+        with self._lock(digest):
+            _make_directories(self._root, path.parent)
+            note = _read_note(path) if path.exists() else None
+            if note is None:
+                note = _Note(media_type, self._clock.now_ms())
+                _write_note(path, note, temporary.with_suffix(".json"))
+            try:
+                source.replace(path)
+            except OSError as exc:
+                if exc.errno != errno.EXDEV:
+                    raise
+                _copy(source, temporary)
+                temporary.replace(path)
+                source.unlink(missing_ok=True)
+            _sync_directory(path.parent)
         return BlobInfo(digest, size, note.media_type, note.created_at)
 
     def _info(self, digest: str) -> BlobInfo | None:
@@ -256,6 +286,16 @@ class _Reader:
             self._over = True
             if self._file is not None:
                 self._file.close()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The bytes of another file system; durable on return."""
+    with FileIO(source) as given, FileIO(target, "xb") as taken:
+        while piece := given.read(BUFFER):
+            left = memoryview(piece)
+            while left:
+                left = left[taken.write(left) :]
+        os.fsync(taken.fileno())
 
 
 def _note_path(path: Path) -> Path:

@@ -256,6 +256,65 @@ class Tokens(Section, frozen=True):
                 raise ValueError("the issuer name 'hongyan' is this server's own")
 
 
+Bytes = Annotated[int, Meta(ge=0, le=1 << 50)]
+
+
+class Files(Section, frozen=True):
+    """Uploads, and what is served of them."""
+
+    enabled: Annotated[bool, Meta(description="Take uploads and serve files.")] = True
+    most_bytes: Annotated[Bytes, Meta(description="Largest file, in bytes.")] = 512 * 1024 * 1024
+    picture_bytes: Annotated[
+        Bytes, Meta(description="Largest picture that is shown as one, in bytes; larger: refused.")
+    ] = 32 * 1024 * 1024
+    picture_pixels: Annotated[
+        int, Meta(ge=1, le=1_000_000_000, description="Width times height of a picture.")
+    ] = 50_000_000
+    open_per_user: Annotated[
+        int, Meta(ge=1, le=10_000, description="Unfinished uploads of one user.")
+    ] = 32
+    user_day_bytes: Annotated[
+        Bytes, Meta(description="Bytes one user uploads within 24 hours; 0 = no limit.")
+    ] = 4 * 1024 * 1024 * 1024
+    tenant_day_bytes: Annotated[
+        Bytes, Meta(description="Bytes a tenant's users upload within 24 hours; 0 = no limit.")
+    ] = 0
+    free_bytes: Annotated[
+        Bytes, Meta(description="Free disk that must be left; below it no upload is taken.")
+    ] = 1024 * 1024 * 1024
+    refused_types: Annotated[
+        tuple[str, ...],
+        Meta(description="Types that are not taken, as found in the bytes; `video/*` is allowed."),
+    ] = ()
+    expire_s: Annotated[
+        int,
+        Meta(ge=60, le=31_536_000, description="An upload that is silent this long is removed."),
+    ] = 86_400
+    grace_s: Annotated[
+        int,
+        Meta(
+            ge=60,
+            le=31_536_000,
+            description="A file that nothing refers to is kept this long after its last upload.",
+        ),
+    ] = 86_400
+    collect_s: Annotated[
+        int, Meta(ge=1, le=86_400, description="Time between two looks for such files, in s.")
+    ] = 600
+    link_s: Annotated[
+        int, Meta(ge=10, le=86_400, description="A link is good for half of this to all of it.")
+    ] = 3600
+    request_s: Annotated[
+        int,
+        Meta(
+            ge=10,
+            le=86_400,
+            description="Longest time of one request that sends bytes; the client goes on with"
+            " another one.",
+        ),
+    ] = 900
+
+
 class Logs(Section, frozen=True):
     """How logs are handled."""
 
@@ -270,6 +329,36 @@ class Logs(Section, frozen=True):
     cache: Annotated[
         int, Meta(ge=16, le=10_000_000, description="Logs whose state is held in memory.")
     ] = 10_000
+
+
+class Receivers(Section, frozen=True):
+    """Receiving over plain HTTP, for networks that cut WebSockets."""
+
+    comment_ms: Annotated[
+        int,
+        Meta(
+            ge=100,
+            le=600_000,
+            description="A stream that has nothing to say sends a comment this often.",
+        ),
+    ] = 15_000
+    wait_ms: Annotated[
+        int, Meta(ge=0, le=600_000, description="Longest that a long-poll may ask to wait.")
+    ] = 30_000
+    polls: Annotated[
+        Count, Meta(description="Sessions by long-polling that are open at once, of all users.")
+    ] = 10_000
+    ticket_ms: Annotated[
+        Millis, Meta(description="How long a ticket for `/v1/events` may be used, once.")
+    ] = 30_000
+
+
+class Audit(Section, frozen=True):
+    """The list of what administrators did."""
+
+    keep_days: Annotated[
+        int, Meta(ge=0, le=36_500, description="Older lines are dropped; 0 = kept for ever.")
+    ] = 365
 
 
 class Telemetry(Section, frozen=True):
@@ -295,6 +384,9 @@ class Config(Section, frozen=True):
     devices: Devices = Devices()
     tokens: Tokens = Tokens()
     logs: Logs = Logs()
+    files: Files = Files()
+    receivers: Receivers = Receivers()
+    audit: Audit = Audit()
     telemetry: Telemetry = Telemetry()
     kinds: Annotated[
         dict[str, dict[str, Any]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from hongyan.model.errors import FrameTooBig, NoSuchEntry
 from hongyan.ports import BlobInfo, Clock
@@ -29,6 +30,16 @@ class MemoryBlobs:
         digest = hashlib.sha256(whole).hexdigest()
         info = BlobInfo(digest, len(whole), media_type, self._clock.now_ms())
         return self._kept.setdefault(digest, (info, bytes(whole)))[0]
+
+    async def adopt(self, path: Path, digest: str, media_type: str) -> BlobInfo:
+        """See the port."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise NoSuchEntry("no such file") from None
+        path.unlink()
+        info = BlobInfo(digest, len(data), media_type, self._clock.now_ms())
+        return self._kept.setdefault(digest, (info, data))[0]
 
     async def info(self, digest: str) -> BlobInfo | None:
         """See the port."""
