@@ -1,5 +1,10 @@
 // The description of the HTTP API, from files of the wheel only.
-import { SwaggerUIBundle } from "swagger-ui-dist";
+import SwaggerUI from "swagger-ui-dist/swagger-ui-es-bundle.js";
 import "swagger-ui-dist/swagger-ui.css";
 
-SwaggerUIBundle({ url: "/v1/openapi.json", dom_id: "#app", deepLinking: true });
+SwaggerUI({
+  url: "/v1/openapi.json",
+  dom_id: "#app",
+  deepLinking: true,
+  validatorUrl: null, // no request to any other host
+});
