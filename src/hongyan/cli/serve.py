@@ -7,6 +7,8 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -14,6 +16,8 @@ import uvloop
 
 from hongyan.adapters.sqlite import StoreFault
 from hongyan.app import Server
+from hongyan.cli.demo import SETTINGS as DEMO_SETTINGS
+from hongyan.cli.demo import check_demo, demo_directory, furnish
 from hongyan.cli.output import fail
 from hongyan.config import Config, ConfigError, load
 from hongyan.telemetry import configure
@@ -44,6 +48,11 @@ FAULTS = (StoreFault, CannotListen, BadCertificate, ConfigError)
     metavar="KEY=VALUE",
     help="Any other setting, for example limits.window=64. Repeatable.",
 )
+@click.option(
+    "--demo",
+    is_flag=True,
+    help="Look around: people, conversations and links that log in; nothing is kept.",
+)
 def serve(
     data: str | None,
     host: str | None,
@@ -52,6 +61,7 @@ def serve(
     tls_cert: str | None,
     tls_key: str | None,
     settings: tuple[str, ...],
+    demo: bool,
 ) -> None:
     """Run the server until SIGINT or SIGTERM.
 
@@ -74,13 +84,22 @@ def serve(
         if not sign:
             raise click.UsageError(f"--set {setting!r}: expected KEY=VALUE")
         options[key.strip()] = value
+    with demo_directory() if demo and data is None else nullcontext() as folder:
+        if demo:
+            options = {**DEMO_SETTINGS, **({"data.dir": folder} if folder else {}), **options}
+        _serve(file, options, demo)
+
+
+def _serve(file: Path | None, options: Mapping[str, object], demo: bool) -> None:
     try:
         config = load(file, os.environ, options)
+        if demo:
+            check_demo(config)
     except ConfigError as exc:
         fail(str(exc))
     configure(config.telemetry)
     try:
-        uvloop.run(_run(config))
+        uvloop.run(_run(config, demo))
     except FAULTS as exc:
         fail(str(exc))
     except KeyboardInterrupt:
@@ -101,7 +120,7 @@ def _tune_interpreter() -> None:
     sys.setswitchinterval(SWITCH_S)
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Config, demo: bool) -> None:
     server = Server(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -109,20 +128,27 @@ async def _run(config: Config) -> None:
         loop.add_signal_handler(number, stop.set)
     await server.start()
     try:
+        links = await furnish(server) if demo else []
         _tune_interpreter()
-        _greet(config, server)
+        _greet(config, server, links)
         await stop.wait()
     finally:
         await server.stop()
 
 
-def _greet(config: Config, server: Server) -> None:
+def _greet(config: Config, server: Server, links: Sequence[tuple[str, str]]) -> None:
     """What a person needs first; the last line is the one that programs wait for."""
     scheme = "https" if config.server.tls_cert else "http"
     host = config.server.host
     host = f"[{host}]" if ":" in host else host
     url = f"{scheme}://{host}:{server.port}"
-    if server.first_code is not None:
+    if links:
+        width = max(len(name) for name, _ in links)
+        click.echo("A demonstration: open both links, side by side. Nothing is kept.\n")
+        for name, link in links:
+            click.echo(f"  {name:<{width}}  {link}")
+        click.echo(f"  {'console':<{width}}  {url}/console\n")
+    elif server.first_code is not None:
         click.echo(
             "No administrator yet. Become one within 30 minutes (the code works once):\n\n"
             f"  hongyan user claim --url {url} --code {server.first_code}\n"
