@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ipaddress import ip_address
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -21,12 +22,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from hongyan.config import Config
+from hongyan.engine.audit import Trail
 from hongyan.engine.auth import Authenticator
 from hongyan.model.errors import Forbidden
 from hongyan.ports import Hint
 from hongyan.transport.accounts import AccountRoutes
 from hongyan.transport.admin import AdminRoutes
-from hongyan.transport.calls import CallRoutes, Gateway
+from hongyan.transport.audited import Desk
+from hongyan.transport.calls import CallRoutes
+from hongyan.transport.calls import Gateway as Single
+from hongyan.transport.httplink import SESSION
+from hongyan.transport.httplink import Gateway as Sessions
+from hongyan.transport.polls import PollRoutes
 from hongyan.transport.problem import plain_problem
 from hongyan.transport.requests import (
     HEADERS,
@@ -36,11 +43,16 @@ from hongyan.transport.requests import (
     problem_answer,
     route,
 )
+from hongyan.transport.streams import StreamRoutes
 
 FORWARDING = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 Part = Callable[[Requests], Iterable[BaseRoute]]  # makes the routes of one part of the service
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Gateway(Single, Sessions, Protocol):
+    """The engine's entry: for single requests, and for sessions over HTTP."""
 
 
 def build_http(
@@ -51,12 +63,15 @@ def build_http(
     publish: Callable[[Hint], None],
     metrics: Callable[[], Awaitable[bytes]],
     parts: Sequence[Part] = (),
+    trail: Trail | None = None,
 ) -> Starlette:
     """The ASGI application. `publish` is the bus', `metrics` gives Prometheus' text format.
 
     `parts` are what the composition root adds; of routes that match alike the first is taken.
+    `trail` takes the lines of routes that are declared with `audit`; without, none are written.
     """
     requests = Requests(authenticator, config)
+    heartbeat_s = config.limits.heartbeat_ms / 1000
     middleware = []
     if config.server.allowed_origins:  # else no page of another origin may read an answer
         middleware.append(
@@ -64,21 +79,32 @@ def build_http(
                 CORSMiddleware,
                 allow_origins=list(config.server.allowed_origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Hongyan-User"],
-                expose_headers=["Retry-After"],
+                allow_headers=[
+                    "Authorization",
+                    "Content-Type",
+                    "Idempotency-Key",
+                    "Hongyan-User",
+                    "Last-Event-ID",
+                ],
+                expose_headers=["Retry-After", SESSION],
             )
         )
-    return Starlette(
+    app = Starlette(
         routes=[
             *_Operator(requests, gateway, config.server.metrics_token, metrics).routes(),
             *AccountRoutes(requests, publish).routes(),
             *AdminRoutes(requests, publish).routes(),
             *CallRoutes(requests, gateway).routes(),
+            *StreamRoutes(requests, gateway, config.receivers).routes(),
+            *PollRoutes(requests, gateway, config.receivers, heartbeat_s).routes(),
             *(made for part in parts for made in part(requests)),
         ],
         middleware=middleware,
         exception_handlers={HTTPException: _http_error},
     )
+    if trail is not None:
+        app.state.audit = Desk(trail, requests)
+    return app
 
 
 class _Operator:

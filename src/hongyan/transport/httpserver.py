@@ -24,6 +24,7 @@ from hongyan.transport.problem import raw_answer
 from hongyan.transport.reception import Slot
 
 MAX_HEADERS = 128
+ABORT = "hongyan.abort"  # in a scope's state: the way to drop the connection
 KEEP_ALIVE_S = 15
 STALL_S = 30.0  # a peer that takes nothing of an answer for this long (to twice) is dropped
 LEFTOVER = 64 * 1024  # bytes of a body that nobody reads, before the connection is closed
@@ -67,6 +68,7 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self.scope["state"][ABORT] = self.transport.abort
         self._head_bytes = 0
         self._head_timer = self.loop.call_later(self._seconds, self._head_too_slow)
 

@@ -1,0 +1,157 @@
+"""Clients of the receivers: sessions over plain HTTP, spoken by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+LONG = httpx.Timeout(20.0)
+
+
+def hello(token: str, device: str = "d1", **more: Any) -> dict[str, Any]:
+    return {"t": "hello", "token": token, "device": device, "cls": "thing", **more}
+
+
+def flat(message: Any) -> list[dict[str, Any]]:
+    """The frames of a message."""
+    return message if isinstance(message, list) else [message]
+
+
+async def eventually(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for a condition that no event tells of."""
+    end = asyncio.get_running_loop().time() + seconds
+    for _ in iter(true, True):
+        assert asyncio.get_running_loop().time() < end, "it did not come true"
+        await asyncio.sleep(0.01)
+
+
+class Event:
+    """One event of a stream."""
+
+    def __init__(self, fields: list[tuple[str, str]]) -> None:
+        self.id = "".join(value for name, value in fields if name == "id")
+        self.data = "\n".join(value for name, value in fields if name == "data")
+        self.retry = "".join(value for name, value in fields if name == "retry")
+        self.comment = any(name == "" for name, _ in fields)
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.data)
+
+
+async def events(response: httpx.Response) -> AsyncIterator[Event]:
+    """The events of a stream, comments too, until it ends."""
+    fields: list[tuple[str, str]] = []
+    async for line in response.aiter_lines():
+        if line:
+            name, _, value = line.partition(":")
+            fields.append((name, value.removeprefix(" ")))
+        else:
+            yield Event(fields)
+            fields = []
+
+
+class Streamed:
+    """A session over server-sent events."""
+
+    def __init__(self, http: httpx.AsyncClient, response: httpx.Response) -> None:
+        self.http, self.response = http, response
+        self.session = response.headers["hongyan-session"]
+        self.events = events(response)
+        self.seen: list[dict[str, Any]] = []
+
+    async def up(self, *frames: Any, n: int = 0) -> httpx.Response:
+        query = f"?n={n}" if n else ""
+        return await self.http.post(f"/v1/stream/{self.session}{query}", json=list(frames))
+
+    async def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first frame, also of those seen, that is wanted."""
+        looked = 0
+        async with asyncio.timeout(15):
+            while True:
+                for frame in self.seen[looked:]:
+                    if wanted(frame):
+                        return frame
+                looked = len(self.seen)
+                event = await anext(self.events, None)
+                assert event is not None, f"the stream ended after {self.seen[-3:]}"
+                if event.data:
+                    self.seen += flat(event.json)
+
+    async def frame(self, kind: str, **fields: Any) -> dict[str, Any]:
+        return await self.until(
+            lambda f: f["t"] == kind and all(f.get(k) == v for k, v in fields.items())
+        )
+
+
+@asynccontextmanager
+async def streamed(
+    http: httpx.AsyncClient, token: str, device: str = "d1", **more: Any
+) -> AsyncIterator[Streamed]:
+    async with http.stream(
+        "POST", "/v1/stream", json=hello(token, device, **more), timeout=LONG
+    ) as response:
+        if response.status_code != 200:
+            raise AssertionError((await response.aread()).decode())
+        yield Streamed(http, response)
+
+
+class Polled:
+    """A session by long-polling."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+        self.session = ""
+        self.next = 0
+        self.seen: list[dict[str, Any]] = []
+
+    async def open(self, token: str, device: str = "d1") -> Polled:
+        got = await self.http.post("/v1/poll", json=hello(token, device), timeout=LONG)
+        assert got.status_code == 200, got.text
+        self.session = got.json()["session"]
+        self._take(got.json())
+        return self
+
+    def _take(self, answer: dict[str, Any]) -> None:
+        self.next = answer["next"]
+        for message in answer["messages"]:
+            self.seen += flat(message)
+
+    async def get(self, after: int | None = None, wait: int = 10) -> httpx.Response:
+        after = self.next if after is None else after
+        path = f"/v1/poll/{self.session}?after={after}&wait={wait}"
+        return await self.http.get(path, timeout=LONG)
+
+    async def up(self, *frames: Any, n: int = 0) -> httpx.Response:
+        query = f"?n={n}" if n else ""
+        return await self.http.post(f"/v1/poll/{self.session}{query}", json=list(frames))
+
+    async def frame(self, kind: str, **fields: Any) -> dict[str, Any]:
+        """The first frame, also of those seen, that fits; polls as long as needed."""
+        looked = 0
+        async with asyncio.timeout(15):
+            while True:
+                for frame in self.seen[looked:]:
+                    if frame["t"] == kind and all(frame.get(k) == v for k, v in fields.items()):
+                        return frame
+                looked = len(self.seen)
+                got = await self.get()
+                assert got.status_code == 200, got.text
+                self._take(got.json())
+
+
+def call(ref: int, words: str, log: str, op: str = "") -> dict[str, Any]:
+    args = {"content": {"type": "text", "text": words}}
+    return {
+        "t": "call",
+        "ref": ref,
+        "name": "chat.send",
+        "op": op or words,
+        "log": log,
+        "args": args,
+    }
