@@ -14,19 +14,25 @@ from pathlib import Path
 import structlog
 
 from hongyan.adapters.jwks import issuers as trusted_issuers
+from hongyan.adapters.memory.audit import MemoryAudit
 from hongyan.adapters.memory.bus import MemoryBus
 from hongyan.adapters.memory.clock import SystemClock
 from hongyan.adapters.secret import load_or_create_secret
 from hongyan.adapters.sqlite import SqliteDirectory, SqliteStore
+from hongyan.adapters.sqlite.audit import SqliteAudit
 from hongyan.adapters.sqlite_search import SqliteSearch
 from hongyan.config import Config, check_kinds
+from hongyan.engine.audit import Trail
 from hongyan.engine.auth import Authenticator
 from hongyan.engine.consumers import Consumer, SearchSink
 from hongyan.engine.gateway import Gateway, Parts
 from hongyan.engine.hub import Hub
+from hongyan.engine.inspect import Inspector
 from hongyan.engine.limits import CallLimits
 from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
+from hongyan.engine.operations import Operations
+from hongyan.engine.overview import Overview
 from hongyan.engine.pipeline import Pipeline
 from hongyan.engine.presence import Presence
 from hongyan.engine.queries import Queries
@@ -34,10 +40,11 @@ from hongyan.engine.sessions import Sessions, session_key
 from hongyan.engine.sync import Reader
 from hongyan.engine.tokens import Tokens, TrustedIssuer
 from hongyan.model.kind import Kind
-from hongyan.ports import Bus, Clock, Directory, Search, Store
+from hongyan.ports import Audit, Bus, Clock, Directory, Search, Store
 from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
 from hongyan.telemetry import Metrics, measure_loop_lag
+from hongyan.transport.console import ConsoleRoutes
 from hongyan.transport.front import Front, bind
 from hongyan.transport.http import Part, build_http
 from hongyan.transport.pages import page_routes
@@ -64,9 +71,10 @@ class Node:
         metrics: Metrics,
         cache: LogCache,
         sessions: Sessions,
+        operations: Operations,
     ) -> None:
         """Made by `build_engine`."""
-        self.sessions = sessions
+        self.sessions, self.operations = sessions, operations
         self.gateway, self.authenticator, self.hub = gateway, authenticator, hub
         self.consumers, self.metrics, self.cache = consumers, metrics, cache
         self._lag: asyncio.Task[None] | None = None
@@ -77,10 +85,12 @@ class Node:
         for consumer in self.consumers:
             consumer.start()
         self._lag = asyncio.get_running_loop().create_task(measure_loop_lag(self.metrics))
+        self.operations.start()
 
     async def stop(self, seconds: float = STOP_S) -> None:
         """Say goodbye, settle, stop. The adapters are closed by who made them."""
         await self.gateway.drain(seconds)
+        await self.operations.stop()
         for consumer in self.consumers:
             await consumer.stop(seconds)
         if self._lag is not None:
@@ -103,8 +113,10 @@ def build_engine(
     secret: bytes,
     issuers: Sequence[TrustedIssuer] = (),
     kinds: Mapping[str, Kind] = KINDS,
+    audit: Audit | None = None,
 ) -> Node:
-    """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code.
+    """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code;
+    without `audit` the list of administrative acts lives in memory.
 
     Raises:
         ConfigError: a setting of a kind that there is not.
@@ -178,7 +190,15 @@ def build_engine(
     )
     _show(metrics, hub, cache, indexer)
     sessions = Sessions(authenticator, session_key(secret), clock, ttl_s=config.tokens.ttl_s)
-    return Node(gateway, authenticator, hub, [indexer], metrics, cache, sessions)
+    operations = Operations(
+        config,
+        trail=Trail(audit or MemoryAudit(), clock, keep_days=config.audit.keep_days),
+        overview=Overview(node="node-1", metrics=metrics, hub=hub, store=store, clock=clock),
+        inspector=Inspector(
+            store=store, directory=directory, hub=hub, cache=cache, presence=presence, clock=clock
+        ),
+    )
+    return Node(gateway, authenticator, hub, [indexer], metrics, cache, sessions, operations)
 
 
 def _show(metrics: Metrics, hub: Hub, cache: LogCache, indexer: Consumer) -> None:
@@ -266,6 +286,7 @@ class Server:
                 publish=bus.publish,
                 metrics=metrics,
                 parts=self._parts(node, bus),
+                trail=node.operations.trail,
             ),
             drain=gateway.drain,
             sockets=sockets,
@@ -283,6 +304,7 @@ class Server:
         """The HTTP routes beside those that every engine has."""
         return [
             lambda requests: SessionRoutes(requests, node.sessions, bus.publish).routes(),
+            lambda requests: ConsoleRoutes(requests, node.operations, bus.publish).routes(),
             lambda _: page_routes(),
         ]
 
@@ -298,6 +320,7 @@ class Server:
             config,
             store=store,
             directory=SqliteDirectory(store),
+            audit=SqliteAudit(store),
             search=search,
             bus=bus,
             clock=SystemClock(),

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import sys
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
-from typing import Protocol, TextIO
+from math import nan
+from typing import NamedTuple, Protocol, TextIO
 
 import structlog
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -25,7 +27,15 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-__all__ = ["CONTENT_TYPE", "Histogram", "Metrics", "configure", "measure_loop_lag"]
+__all__ = [
+    "CONTENT_TYPE",
+    "Histogram",
+    "Metrics",
+    "Usage",
+    "configure",
+    "measure_loop_lag",
+    "usage",
+]
 
 MAX_CALL_SERIES = 500  # of (name, code); what comes after is counted as "other"
 SECRETS = frozenset({"token", "password", "secret", "authorization", "cookie"})
@@ -50,6 +60,23 @@ class Histogram:
         self._counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
+    def counts(self) -> tuple[int, ...]:
+        """How many values per bucket until now; the last is for those above all bounds."""
+        return tuple(self._counts)
+
+    def quantile(self, q: float, before: tuple[int, ...]) -> float:
+        """The value below which the share `q` lies of all that was added since `counts` gave
+        `before`, by a straight line within its bucket; nan when nothing was added."""
+        new = [now - then for now, then in zip(self._counts, before, strict=True)]
+        wanted, below, low = q * sum(new), 0, 0.0
+        if not sum(new):
+            return nan
+        for bound, count in zip(self._bounds, new, strict=False):
+            if below + count >= wanted:
+                return low + (bound - low) * ((wanted - below) / count if count else 1.0)
+            below, low = below + count, bound
+        return low
+
     def buckets(self) -> list[tuple[str, float]]:
         """(bound, how many values up to it), as Prometheus wants them."""
         names = [*(repr(bound) for bound in self._bounds), "+Inf"]
@@ -71,6 +98,7 @@ class Metrics:
         self.frames_total = 0  # frames from clients
         self.deliveries_total = 0  # entries offered to connections
         self.behind_total = 0  # send queues that overflowed
+        self.gaps_total = 0  # commits that could not be fanned out: readers find them by digest
         self.logins_total = 0
         self.login_failures_total = 0
         self.ack_seconds = Histogram(ACK_BOUNDS)  # from the call to its ack
@@ -90,6 +118,10 @@ class Metrics:
         if key not in calls and len(calls) >= MAX_CALL_SERIES:
             key = ("other", code)
         calls[key] = calls.get(key, 0) + 1
+
+    def calls(self) -> dict[tuple[str, int], int]:
+        """How often each (name, code) was answered until now."""
+        return dict(self._calls)
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show `hongyan_<name>`, read when somebody asks; `read` must be quick. A second one of
@@ -113,6 +145,7 @@ class Metrics:
             ("frames", "Frames from clients.", self.frames_total),
             ("deliveries", "Entries offered to connections.", self.deliveries_total),
             ("behind", "Send queues that overflowed.", self.behind_total),
+            ("gaps", "Commits not fanned out; readers find them.", self.gaps_total),
             ("logins", "Logins with a password.", self.logins_total),
             ("login_failures", "Wrong passwords.", self.login_failures_total),
         ):
@@ -139,6 +172,24 @@ def _histogram(name: str, text: str, histogram: Histogram) -> Family:
     return HistogramMetricFamily(
         f"hongyan_{name}", text, buckets=histogram.buckets(), sum_value=histogram.total
     )
+
+
+class Usage(NamedTuple):
+    """What this process takes of the machine."""
+
+    memory_bytes: int  # resident
+    cpu_seconds: float  # of all threads, since its start
+
+
+def usage() -> Usage:
+    """As of now. Where the system does not tell the memory of now, the most there ever was."""
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    try:
+        with open("/proc/self/statm", "rb") as opened:
+            memory = int(opened.read().split()[1]) * resource.getpagesize()
+    except OSError:  # not Linux; macOS counts in bytes, others in KiB
+        memory = spent.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Usage(memory, spent.ru_utime + spent.ru_stime)
 
 
 async def measure_loop_lag(metrics: Metrics, every_s: float = 0.25) -> None:

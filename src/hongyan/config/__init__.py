@@ -8,6 +8,7 @@ names the source and the key; an unknown key is an error, so a typing mistake is
 from hongyan.config.loading import ConfigError, check_kinds, load
 from hongyan.config.schema import (
     Accounts,
+    Audit,
     Config,
     Data,
     Devices,
@@ -26,6 +27,7 @@ from hongyan.config.schema import (
 
 __all__ = [
     "Accounts",
+    "Audit",
     "Config",
     "ConfigError",
     "Data",

@@ -242,7 +242,7 @@ class Hub:
         if state is None:
             return  # nobody here used the log lately: a lost signal is what signals may be
         encoded: dict[str, Outgoing] = {}
-        for peer in self._listeners(state):
+        for peer in self.listeners(state):
             identity = peer.identity
             mine = identity is not None and identity.user == user
             if mine and (device is None or peer.session.device == device):
@@ -254,7 +254,8 @@ class Hub:
             peer.session.push(item)
             self.wake(peer)
 
-    def _listeners(self, state: LogState) -> list[Peer]:
+    def listeners(self, state: LogState) -> list[Peer]:
+        """The connections here that get what happens in this log, but for `muted`."""
         if state.large:
             return list(self.followers.of(state.log))
         users = self.users
@@ -290,8 +291,10 @@ class Hub:
                     self._offer(state, waiting[0])
                 del waiting[0]
         except Refusal as why:  # readers find it by the digest of the next heartbeat
+            self._metrics.gaps_total += len(waiting)
             logger.warning("fan-out skipped", log=log, left=len(waiting), error=why.text)
         except Exception:
+            self._metrics.gaps_total += len(waiting)
             logger.exception("fan-out failed", log=log, left=len(waiting))
         finally:
             del self._late[log]
@@ -305,7 +308,7 @@ class Hub:
         if state.large:
             self.followers.came(hint)
         if hint.entries:
-            peers = self._listeners(state)
+            peers = self.listeners(state)
             if hint.head < state.head:  # a late hint: who joined after it must not see it
                 peers = [peer for peer in peers if _sees(state, peer, hint.entries[0].seq)]
             if hint.members:
@@ -320,7 +323,7 @@ class Hub:
 
     def _rows_of_all(self, state: LogState) -> None:
         tenant = tenant_of(state.log)
-        for peer in self._listeners(state):
+        for peer in self.listeners(state):
             if peer.identity is not None:
                 self.on_rows(RowsChanged(tenant, peer.identity.user, (state.log,)))
 

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from hongyan.model.errors import BadArgs, Unauthenticated
 from hongyan.model.ids import DeviceId
 from hongyan.ports import Evicted, Hint
+from hongyan.transport.audited import OWN, note, record
 from hongyan.transport.declare import Doc
 from hongyan.transport.requests import Requests, json_answer, route
 
@@ -83,8 +84,8 @@ class AccountRoutes:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            route("/v1/token", "POST", self.token),
-            route("/v1/claim", "POST", self.claim),
+            route("/v1/token", "POST", self.token, audit=OWN),
+            route("/v1/claim", "POST", self.claim, audit=OWN),
             route(
                 "/v1/register",
                 "GET",
@@ -96,9 +97,9 @@ class AccountRoutes:
                     answer=RegistrationAnswer,
                 ),
             ),
-            route("/v1/register", "POST", self.register),
-            route("/v1/password", "POST", self.password),
-            route("/v1/logout", "POST", self.logout),
+            route("/v1/register", "POST", self.register, audit="users.create"),
+            route("/v1/password", "POST", self.password, audit=OWN),
+            route("/v1/logout", "POST", self.logout, audit=OWN),
         ]
 
     async def token(self, request: Request) -> Response:
@@ -119,6 +120,7 @@ class AccountRoutes:
             device=body.device,
             ip=self._requests.ip(request),
         )
+        await record(request, await self._auth.authenticate(token), "admins.claim", body.user)
         return await self._token_answer(token)
 
     async def _token_answer(self, token: str) -> Response:
@@ -133,6 +135,7 @@ class AccountRoutes:
         """Make an account: for oneself where that is open, for others with the right."""
         by = await self._requests.identity(request) if "authorization" in request.headers else None
         body = await self._requests.body(request, RegisterRequest)
+        note(request, body.user, admin=body.admin)
         await self._auth.accounts.register(
             body.tenant,
             body.user,

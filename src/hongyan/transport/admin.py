@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from hongyan.model.errors import BadArgs
 from hongyan.ports import Hint
+from hongyan.transport.audited import note
 from hongyan.transport.requests import Requests, json_answer, route
 
 MOST_USERS = 1000  # in a page
@@ -53,11 +54,11 @@ class AdminRoutes:
         """All of them."""
         return [
             route("/v1/users", "GET", self.users),
-            route("/v1/users/reset", "POST", self.reset),
-            route("/v1/users/disable", "POST", self.disable),
+            route("/v1/users/reset", "POST", self.reset, audit="users.reset"),
+            route("/v1/users/disable", "POST", self.disable, audit="users.disable"),
             route("/v1/keys", "GET", self.keys),
-            route("/v1/keys", "POST", self.create_key),
-            route("/v1/keys/drop", "POST", self.drop_key),
+            route("/v1/keys", "POST", self.create_key, audit="keys.create"),
+            route("/v1/keys/drop", "POST", self.drop_key, audit="keys.drop"),
         ]
 
     async def users(self, request: Request) -> Response:
@@ -87,6 +88,7 @@ class AdminRoutes:
         """Give somebody a new password."""
         who = await self._requests.identity(request)
         body = await self._requests.body(request, ResetRequest)
+        note(request, body.user)
         self._tell(await self._auth.accounts.reset_password(who, body.user, body.password))
         return json_answer({"user": body.user})
 
@@ -94,6 +96,7 @@ class AdminRoutes:
         """Let somebody not log in any more, or again."""
         who = await self._requests.identity(request)
         body = await self._requests.body(request, DisableRequest)
+        note(request, body.user, disabled=body.disabled)
         self._tell(await self._auth.accounts.set_disabled(who, body.user, body.disabled))
         return json_answer({"user": body.user, "disabled": body.disabled})
 
@@ -112,12 +115,14 @@ class AdminRoutes:
         body = await self._requests.body(request, KeyRequest)
         self._auth.must_be_admin(who)
         key, text = await self._auth.create_key(who.tenant, body.scopes)
+        note(request, key.id, scopes=key.scopes)
         return json_answer({"id": key.id, "key": text, "scopes": key.scopes}, 201)
 
     async def drop_key(self, request: Request) -> Response:
         """End an API key."""
         who = await self._requests.identity(request)
         body = await self._requests.body(request, DropRequest)
+        note(request, body.id)
         return json_answer({"dropped": await self._auth.drop_key(who, body.id)})
 
     def _tell(self, hints: Sequence[Hint]) -> None:

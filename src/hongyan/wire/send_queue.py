@@ -90,6 +90,11 @@ class SendQueue:
         """Bytes that wait; 0 = `take` has nothing."""
         return self._load + self._kept + self.held[MARK]
 
+    @property
+    def behind(self) -> int:
+        """Logs of which entries were dropped, which the client was not told yet."""
+        return len(self._behind)
+
     def push(self, item: Outgoing) -> None:
         """Queue entries, or note that the client is behind. Hot: runs for every delivery;
         nothing is allocated, the item is the one that all sessions share."""

@@ -97,6 +97,11 @@ class ServerSession:
         """Bytes that wait; 0 = `take` has nothing."""
         return self._queue.pending
 
+    @property
+    def behind(self) -> int:
+        """Logs of which entries were dropped, which the client was not told yet."""
+        return self._queue.behind
+
     def expired(self, now: float) -> bool:
         """Whether nothing came for two heartbeats. The first question starts the clock of a
         session that never got anything."""

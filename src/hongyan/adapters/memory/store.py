@@ -271,6 +271,11 @@ class MemoryStore:
             more=len(whole) > len(part),
         )
 
+    async def entries(self, log: LogId, *, low: Seq, high: Seq) -> list[Entry]:
+        """See the port."""
+        found = self._logs.get(log)
+        return [e for e in found.entries if low <= e.seq <= high] if found else []
+
     async def pick(
         self, tenant: TenantId, user: UserId, refs: Sequence[tuple[LogId, Seq]]
     ) -> list[tuple[LogId, Entry]]:

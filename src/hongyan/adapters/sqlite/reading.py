@@ -162,6 +162,15 @@ def read(
     return Slice(entries, amends, bottom, top, epoch, whole > len(entries))
 
 
+def entries(db: sqlite3.Connection, log: LogId, low: Seq, high: Seq) -> list[Entry]:
+    """See the port."""
+    found = db.execute(
+        "SELECT lid, max(floor, ?2), min(head, ?3) FROM logs JOIN heads USING (lid) WHERE log=?1",
+        (log, low, high),
+    ).fetchone()
+    return _entries(db, found[0], "", found[1], found[2]) if found else []
+
+
 def _entries(db: sqlite3.Connection, lid: int, ukey: str, first: int, last: int) -> list[Entry]:
     found = db.execute(
         f"SELECT {ENTRY_COLUMNS} FROM entries WHERE pos IN {between('?1', '?2', '?3')}"

@@ -142,6 +142,10 @@ class SqliteStore:
         """See the port."""
         return await self.readers.ask(reading.read, log, user, low, high, limit, newest)
 
+    async def entries(self, log: LogId, *, low: Seq, high: Seq) -> list[Entry]:
+        """See the port."""
+        return await self.readers.ask(reading.entries, log, low, high)
+
     async def pick(
         self, tenant: TenantId, user: UserId, refs: Sequence[tuple[LogId, Seq]]
     ) -> list[tuple[LogId, Entry]]:
