@@ -21,6 +21,7 @@ from hongyan.model.errors import Forbidden, Kicked, Unauthenticated
 from hongyan.ports import Evicted, Hint
 from hongyan.transport import handshake as hs
 from hongyan.transport.problem import refusal_problem
+from hongyan.transport.audited import OWN, record
 from hongyan.transport.requests import Requests, json_answer, problem_answer, route
 
 PATH = "/v1/session"
@@ -85,11 +86,11 @@ class SessionRoutes:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            route(PATH, "POST", self.begin),
-            route(f"{PATH}/claim", "POST", self.claim),
-            route(f"{PATH}/enter", "POST", self.enter),
-            route(f"{PATH}/token", "POST", self.token),
-            route(PATH, "DELETE", self.end),
+            route(PATH, "POST", self.begin, audit=OWN),
+            route(f"{PATH}/claim", "POST", self.claim, audit=OWN),
+            route(f"{PATH}/enter", "POST", self.enter, audit=OWN),
+            route(f"{PATH}/token", "POST", self.token, audit=OWN),
+            route(PATH, "DELETE", self.end, audit=OWN),
         ]
 
     async def begin(self, request: Request) -> Response:
@@ -116,6 +117,7 @@ class SessionRoutes:
             device=body.device,
             ip=self._requests.ip(request),
         )
+        await record(request, session.identity, "admins.claim", body.user)
         return self._begun(request, session)
 
     async def enter(self, request: Request) -> Response:
