@@ -20,8 +20,8 @@ from hongyan.engine.sessions import Session, Sessions
 from hongyan.model.errors import Forbidden, Kicked, Unauthenticated
 from hongyan.ports import Evicted, Hint
 from hongyan.transport import handshake as hs
-from hongyan.transport.problem import refusal_problem
 from hongyan.transport.audited import OWN, record
+from hongyan.transport.problem import refusal_problem
 from hongyan.transport.requests import Requests, json_answer, problem_answer, route
 
 PATH = "/v1/session"
