@@ -59,6 +59,13 @@ class FeedItem(msgspec.Struct, frozen=True, gc=False):
     entry: Entry
 
 
+class UserFeed(msgspec.Struct, frozen=True, gc=False):
+    """A part of the feed as one user may read it: `items` are all up to position `upto`."""
+
+    items: list[FeedItem]
+    upto: int
+
+
 class Slice(msgspec.Struct, frozen=True, gc=False):
     """A range of a log as one user may read it.
 
@@ -208,6 +215,17 @@ class Store(Protocol):
 
     async def feed(self, *, after: int, limit: int) -> list[FeedItem]:
         """Entries of all logs in commit order, after position `after`."""
+        ...
+
+    async def user_feed(
+        self, tenant: TenantId, user: UserId, *, after: int, limit: int, log: LogId | None = None
+    ) -> UserFeed:
+        """The first `limit` entries after position `after` that the user may read now, in commit
+        order; with `log` those of one log. Erased and hidden ones are as in `read`.
+
+        `upto` is the position of the last item where there are `limit`, else the feed's end. The
+        work grows with what is new and with the user's logs, never with the feed.
+        """
         ...
 
     async def feed_end(self) -> int:

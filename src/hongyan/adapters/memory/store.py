@@ -17,7 +17,7 @@ from hongyan.adapters.memory.log import Log, Op, Row, check_room
 from hongyan.model.errors import Clash, Conflict, NoSuchLog, NotAMember, Refusal
 from hongyan.model.ids import DeviceId, LogId, Seq, TenantId, UserId, kind_of, tenant_of
 from hongyan.model.log import Commit, Committed, Entry, InboxRow, LogInfo, Member, Receipt
-from hongyan.ports import FeedItem, Moved, Slice
+from hongyan.ports import FeedItem, Moved, Slice, UserFeed
 
 DIRECT = "d"  # the kind code whose inbox rows carry the other side's cursors
 
@@ -309,11 +309,20 @@ class MemoryStore:
         part = enumerate(self._feed[after : after + limit], start=after + 1)
         return [FeedItem(pos, log, self._logs[log].entries[seq - 1]) for pos, (log, seq) in part]
 
-    async def consumer(self, name: str) -> int:
+    async def user_feed(
+        self, tenant: TenantId, user: UserId, *, after: int, limit: int, log: LogId | None = None
+    ) -> UserFeed:
         """See the port."""
-        return self._consumers.get(name, 0)
+        mine = {found.log: (found, row) for found, row in self._mine(tenant, user)}
+        items: list[FeedItem] = []
+        for pos, (name, seq) in enumerate(self._feed[after:], start=after + 1):
+            if len(items) == limit:
+                return UserFeed(items, items[-1].pos if items else after)
+            if name in mine and log in (None, name):
+                found, row = mine[name]
+                items += [FeedItem(pos, name, e) for e in found.shown(row, seq, seq)]
+        return UserFeed(items, len(self._feed))
 
-    async def save_consumer(self, name: str, pos: int) -> None:
     async def feed_end(self) -> int:
         """See the port."""
         return len(self._feed)
@@ -324,6 +333,11 @@ class MemoryStore:
         part = [(pos, seq) for pos, seq in places if after < seq <= after + limit]
         return [FeedItem(pos, log, self._logs[log].entries[seq - 1]) for pos, seq in part]
 
+    async def consumer(self, name: str) -> int:
+        """See the port."""
+        return self._consumers.get(name, 0)
+
+    async def save_consumer(self, name: str, pos: int) -> None:
         """See the port."""
         self._consumers[name] = max(pos, self._consumers.get(name, 0))
 

@@ -301,10 +301,6 @@ def feed(db: sqlite3.Connection, after: int, limit: int) -> list[FeedItem]:
     return [FeedItem(v[11], v[12], entry(v)) for v in found]
 
 
-def consumer(db: sqlite3.Connection, name: str) -> int:
-    """See the port."""
-    found = db.execute("SELECT pos FROM consumers WHERE name=?", (name,)).fetchone()
-    return int(found[0]) if found else 0
 def feed_end(db: sqlite3.Connection) -> int:
     """See the port."""
     return int(db.execute("SELECT coalesce(max(pos),0) FROM entries").fetchone()[0])
@@ -315,12 +311,17 @@ def tail(db: sqlite3.Connection, log: str, after: int, limit: int) -> list[FeedI
     found = db.execute("SELECT lid FROM logs WHERE log=?", (log,)).fetchone()
     if found is None:
         return []
-    # Seqs are dense, so a range of them bounds the rows without a sort over the whole log.
+    place = "SELECT seq,pos FROM {} WHERE lid=?1 AND seq>?2"
     rows = db.execute(
-        f"SELECT {ENTRY_COLUMNS}, pos FROM entries WHERE pos IN {between('?1', '?2', '?3')}"
+        f"SELECT {ENTRY_COLUMNS}, pos FROM entries WHERE pos IN (SELECT pos FROM ("
+        f"{place.format('places')} UNION ALL {place.format('places_new')} ORDER BY seq LIMIT ?3))"
         " ORDER BY seq",
-        (found[0], after + 1, after + limit),
+        (found[0], after, limit),
     ).fetchall()
     return [FeedItem(v[11], LogId(log), entry(v)) for v in rows]
 
 
+def consumer(db: sqlite3.Connection, name: str) -> int:
+    """See the port."""
+    found = db.execute("SELECT pos FROM consumers WHERE name=?", (name,)).fetchone()
+    return int(found[0]) if found else 0

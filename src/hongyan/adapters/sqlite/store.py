@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from hongyan.adapters.sqlite import inbox, reading
+from hongyan.adapters.sqlite import inbox, reading, receiving
 from hongyan.adapters.sqlite.checkpoint import Checkpointer
 from hongyan.adapters.sqlite.files import DATABASE, open_for_writing, take_lock
 from hongyan.adapters.sqlite.moves import Move
@@ -17,7 +17,7 @@ from hongyan.adapters.sqlite.reading import Readers
 from hongyan.adapters.sqlite.writer import Writer
 from hongyan.model.ids import DeviceId, LogId, Seq, TenantId, UserId
 from hongyan.model.log import Commit, Committed, Entry, InboxRow, LogInfo, Member, Receipt
-from hongyan.ports import FeedItem, Moved, Slice
+from hongyan.ports import FeedItem, Moved, Slice, UserFeed
 
 MOST_SEQ = 1 << 62  # SQLite's integers end soon after
 OVERHEAD = 200  # bytes a queued commit takes besides its bodies, roughly
@@ -170,9 +170,11 @@ class SqliteStore:
         """See the port."""
         return await self.readers.ask(reading.feed, after, limit)
 
-    async def consumer(self, name: str) -> int:
+    async def user_feed(
+        self, tenant: TenantId, user: UserId, *, after: int, limit: int, log: LogId | None = None
+    ) -> UserFeed:
         """See the port."""
-        return await self.readers.ask(reading.consumer, name)
+        return await self.readers.ask(receiving.user_feed, tenant, user, after, limit, log)
 
     async def feed_end(self) -> int:
         """See the port."""
@@ -181,6 +183,10 @@ class SqliteStore:
     async def tail(self, log: LogId, *, after: Seq, limit: int) -> list[FeedItem]:
         """See the port."""
         return await self.readers.ask(reading.tail, log, after, limit)
+
+    async def consumer(self, name: str) -> int:
+        """See the port."""
+        return await self.readers.ask(reading.consumer, name)
 
     async def save_consumer(self, name: str, pos: int) -> None:
         """See the port."""
