@@ -172,6 +172,7 @@ def build_engine(
                 kinds=kinds,
                 clock=clock,
                 settings=config.kinds,
+                listed=config.accounts.listed,
             ),
             notifier=Notifier(
                 hub=hub,

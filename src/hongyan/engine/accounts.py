@@ -15,6 +15,7 @@ from hongyan.engine.limits import KeyedBuckets, address_key
 from hongyan.engine.passwords import Passwords, check_policy
 from hongyan.model.errors import (
     BadArgs,
+    BadState,
     Conflict,
     Disabled,
     Forbidden,
@@ -118,10 +119,13 @@ class Accounts:
         *,
         name: str = "",
         admin: bool = False,
+        avatar: str = "",
         by: Identity | None = None,
         ip: str = "",
+        op: str = "",
     ) -> User:
-        """Make an account. `password` "" = it cannot log in by password.
+        """Make an account. `password` "" = it cannot log in by password. The same creation with
+        the same `op` once more gives the account that is there.
 
         Raises:
             Forbidden: registration is closed, or `by` lacks the scope `users` in this tenant, or
@@ -139,21 +143,80 @@ class Accounts:
             raise Forbidden("only an administrator makes administrators")
         if password or not invited:
             check_policy(password, user)
-        if await self._directory.user(tenant_id, user_id) is not None:
-            raise BadArgs("this user name is taken")
+        # Not of the password: what is quick to compute must not be kept of it.
+        made = hashlib.sha256("\0".join((op, name, avatar, str(admin))).encode()).hexdigest()
+        made = made if op else ""
+        if (known := await self._directory.user(tenant_id, user_id)) is not None:
+            return self._again(known, made)
         account = User(
             tenant=tenant_id,
             user=user_id,
             name=name[:64],
+            avatar=avatar,
             admin=admin,
             password=await self._passwords.hash(password) if password else "",
             created_at=self._clock.now_ms(),
+            made=made,
         )
         try:
             await self._directory.put_user(account, create=True)
         except Conflict:
-            raise BadArgs("this user name is taken") from None
+            known = await self._directory.user(tenant_id, user_id)
+            return self._again(known or account, made)
         return account
+
+    @staticmethod
+    def _again(known: User, made: str) -> User:
+        if not made or known.made != made:
+            raise BadArgs("this user name is taken")
+        return known
+
+    async def describe(
+        self, by: Identity, user: UserId, *, name: str | None, avatar: str | None
+    ) -> User:
+        """Change the name or avatar of oneself, or of others with the right; None = as it is.
+
+        Raises:
+            Forbidden: `by` lacks the scope `users`. NoSuchUser; BadState: erased.
+        """
+        if by.user != user:
+            await self.theirs(by, user)
+        async with self._changing:
+            account = await self._directory.user(by.tenant, user)
+            if account is None:
+                raise NoSuchUser
+            _alive(account)
+            account = replace(
+                account,
+                name=account.name if name is None else name,
+                avatar=account.avatar if avatar is None else avatar,
+            )
+            await self._directory.put_user(account)
+        return account
+
+    async def begin_erasure(self, by: Identity, user: str) -> tuple[User, list[Evicted]]:
+        """Take everything personal off an account and disable it for ever; it keeps its id, so
+        that nobody else gets it. Repeating does no harm. Publish what is returned.
+
+        Raises:
+            Forbidden: `by` lacks the scope `users`, or erases itself. NoSuchUser.
+        """
+        account = await self.theirs(by, user)
+        if by.user == user and not by.scopes:
+            raise Forbidden("nobody erases the own account")
+        async with self._changing:
+            account = await self._directory.user(account.tenant, account.user) or account
+            now = self._clock.now_ms()
+            account = User(
+                tenant=account.tenant,
+                user=account.user,
+                disabled=True,
+                created_at=account.created_at,
+                valid_from=max(now, account.valid_from) + 1,
+                erased=account.erased or now,
+            )
+            await self._directory.put_user(account)
+        return account, await self._connected(account, Disabled.code)
 
     async def ensure_user(self, tenant: TenantId, user: UserId) -> User:
         """The account of a user somebody trusted has named; made where absent."""
@@ -179,7 +242,7 @@ class Accounts:
         Raises:
             Forbidden: `by` lacks the scope `users`. NoSuchUser, Overloaded; BadArgs.
         """
-        account = await self._theirs(by, user)
+        account = await self.theirs(by, user)
         check_policy(new, user)
         return (await self._set_password(account.tenant, account.user, new))[1]
 
@@ -191,6 +254,7 @@ class Accounts:
             account = await self._directory.user(tenant, user)
             if account is None:
                 raise NoSuchUser
+            _alive(account)
             since = max(self._clock.now_ms(), account.valid_from) + 1
             account = replace(account, password=fresh, valid_from=since)
             await self._directory.put_user(account)
@@ -202,11 +266,12 @@ class Accounts:
         Raises:
             Forbidden: `by` lacks the scope `users`, or disables itself. NoSuchUser.
         """
-        account = await self._theirs(by, user)
+        account = await self.theirs(by, user)
         if by.user == user:
             raise Forbidden("nobody disables the own account")
         async with self._changing:
             account = await self._directory.user(account.tenant, account.user) or account
+            _alive(account)
             await self._directory.put_user(replace(account, disabled=disabled))
         if not disabled:
             return []
@@ -218,8 +283,8 @@ class Accounts:
             raise Forbidden("this needs an administrator or a key with the scope users")
         return await self._directory.list_users(by.tenant, after=after, limit=limit)
 
-    async def _theirs(self, by: Identity, user: str) -> User:
-        """An account that `by` may administer."""
+    async def theirs(self, by: Identity, user: str) -> User:
+        """An account that `by` may administer. Raises Forbidden, NoSuchUser, BadId."""
         if not by.may("users"):
             raise Forbidden("this needs an administrator or a key with the scope users")
         account = await self._directory.user(by.tenant, UserId(check(USER, user, "user")))
@@ -286,3 +351,8 @@ class Accounts:
             account = replace(account, admin=True, disabled=False, password=fresh)
             await self._directory.put_user(account)
         return account
+
+
+def _alive(account: User) -> None:
+    if account.erased:
+        raise BadState("this account was erased")

@@ -270,6 +270,17 @@ class Authenticator:
         )
         return identity.epoch, evicted
 
+    async def account(self, identity: Identity) -> User:
+        """The account of a user who was let in. Raises NoSuchUser: it went meanwhile."""
+        account = await self._directory.user(identity.tenant, identity.user)
+        if account is None:
+            raise NoSuchUser
+        return account
+
+    async def devices(self, identity: Identity) -> list[Device]:
+        """All devices that ever logged in, newest login first."""
+        return await self._directory.devices(identity.tenant, identity.user)
+
     async def logout(self, identity: Identity, device: str) -> None:
         """Forget this device's login: its token is refused from now on."""
         await self._directory.revoke(

@@ -63,10 +63,19 @@ class Users(msgspec.Struct, frozen=True, tag="users"):
     ids: tuple[UserId, ...]
 
 
+class People(msgspec.Struct, frozen=True, tag="people"):
+    """Users to talk to: whose id is `text`, and where accounts are listed those whose id, or a
+    word of whose name, begins with it."""
+
+    text: str
+    limit: int = 20
+
+
+MAX_PEOPLE = 50  # found by one query
 MAX_ASKED = 200  # users in one query
 SEARCH_STEPS = 20  # pages of the index one search may look through
 
-Asked = Members | LogQuery | Receipts | SearchQuery | PresenceQuery | Devices | Users
+Asked = Members | LogQuery | Receipts | SearchQuery | PresenceQuery | Devices | Users | People
 
 
 class Queries:
@@ -83,8 +92,11 @@ class Queries:
         kinds: Mapping[str, Kind],
         clock: Clock,
         settings: Mapping[str, Mapping[str, Any]],
+        listed: bool = False,
     ) -> None:
-        """`kinds` by code, `settings` by kind name over the kind's defaults."""
+        """`kinds` by code, `settings` by kind name over the kind's defaults. `listed`: users may
+        look for each other."""
+        self._listed = listed
         self._store, self._directory, self._search = store, directory, search
         self._presence, self._reader, self._kinds = presence, reader, kinds
         self._clock = clock
@@ -97,6 +109,7 @@ class Queries:
             "presence": (msgspec.json.Decoder(PresenceQuery), self._states),
             "devices": (msgspec.json.Decoder(Devices), self._devices),
             "users": (msgspec.json.Decoder(Users), self._users),
+            "people": (msgspec.json.Decoder(People), self._people),
         }
 
     async def answer(self, caller: Caller, query: Query) -> bytes:
@@ -212,3 +225,15 @@ class Queries:
             raise Forbidden("not with this key")
         found = await self._directory.users(caller.tenant, asked.ids)
         return {"users": [{"user": u.user, "name": u.name, "avatar": u.avatar} for u in found]}
+
+    async def _people(self, caller: Caller, log: LogId, asked: People) -> Any:
+        if not 1 <= asked.limit <= MAX_PEOPLE:
+            raise BadArgs(f"limit must be 1 to {MAX_PEOPLE}")
+        text = asked.text.strip()
+        exact = await self._directory.users(caller.tenant, [UserId(text)]) if text else []
+        found = {user.user: user for user in exact if not user.disabled}
+        if self._listed:
+            more = await self._directory.find_users(caller.tenant, text, limit=asked.limit)
+            found = {**found, **{user.user: user for user in more}}
+        shown = [{"user": u.user, "name": u.name, "avatar": u.avatar} for u in found.values()]
+        return {"users": shown[: asked.limit]}

@@ -41,6 +41,14 @@ class Gateway(Protocol):
         """An answer, as JSON."""
         ...
 
+    async def cursor(self, identity: Identity, cursor: f.Cursor, ip: str = "") -> None:
+        """Move cursors; durable on return."""
+        ...
+
+    async def signal(self, identity: Identity, signal: f.Signal, ip: str = "") -> None:
+        """Tell the other members."""
+        ...
+
 
 class CallRequest(msgspec.Struct):
     """`POST /v1/calls` and `/v1/logs/{log}/calls`; the header Idempotency-Key is the op."""
@@ -114,7 +122,7 @@ class CallRoutes:
     async def entries(self, request: Request) -> Response:
         """A range of a log; the newest entries where none is named."""
         who = await self._requests.identity(request)
-        given = _numbers(request, "after", "before", "around", "limit")
+        given = numbers(request, "after", "before", "around", "limit")
         if not given.keys() & {"after", "before", "around"}:
             given["before"] = 0
         read = self._requests.frame(f.Read, t="read", log=request.path_params["log"], **given)
@@ -134,7 +142,7 @@ class CallRoutes:
     async def sync(self, request: Request) -> Response:
         """Rows of the inbox."""
         who = await self._requests.identity(request)
-        given = {"after": 0, **_numbers(request, "after", "upto", "limit", "large")}
+        given = {"after": 0, **numbers(request, "after", "upto", "limit", "large")}
         page = await self._gateway.sync(
             who, self._requests.frame(f.Sync, t="sync", **given), self._requests.ip(request)
         )
@@ -154,7 +162,7 @@ class CallRoutes:
         return Response(answer, media_type="application/json", headers=HEADERS)
 
 
-def _numbers(request: Request, *names: str) -> dict[str, int]:
+def numbers(request: Request, *names: str) -> dict[str, int]:
     """Those of the query parameters `names` that are there; the codec checks their range."""
     given = {}
     for name in names:

@@ -28,11 +28,13 @@ from hongyan.model.errors import Forbidden
 from hongyan.ports import Hint
 from hongyan.transport.accounts import AccountRoutes
 from hongyan.transport.admin import AdminRoutes
+from hongyan.transport.asks import AskRoutes
 from hongyan.transport.audited import Desk
 from hongyan.transport.calls import CallRoutes
 from hongyan.transport.calls import Gateway as Single
 from hongyan.transport.httplink import SESSION
 from hongyan.transport.httplink import Gateway as Sessions
+from hongyan.transport.people import MeRoutes
 from hongyan.transport.polls import PollRoutes
 from hongyan.transport.problem import plain_problem
 from hongyan.transport.requests import (
@@ -95,6 +97,8 @@ def build_http(
             *AccountRoutes(requests, publish).routes(),
             *AdminRoutes(requests, publish).routes(),
             *CallRoutes(requests, gateway).routes(),
+            *AskRoutes(requests, gateway).routes(),
+            *MeRoutes(requests, publish).routes(),
             *StreamRoutes(requests, gateway, config.receivers).routes(),
             *PollRoutes(requests, gateway, config.receivers, heartbeat_s).routes(),
             *(made for part in parts for made in part(requests)),
