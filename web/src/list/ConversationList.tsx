@@ -1,15 +1,164 @@
-import { sortedRows, titleOf, openChat } from "../session/index.js";
+/** The list of conversations with its search box, filters and the menu of one's account. */
+
+import { signal } from "@preact/signals";
+import { useMemo, useRef } from "preact/hooks";
+import { Found } from "../find/Found.js";
+import { showPalette } from "../find/palette.js";
+import { newChatAs } from "../people/newChatAs.js";
+import { startDirect } from "../people/finding.js";
+import { leaveForGood, me, overlay, rows, status, titleOf, UserAvatar } from "../session/index.js";
+import { Badge, Button, EmptyState, Icon, IconButton, openMenu, Spinner } from "../ui/index.js";
+import { ConnectionBar } from "./ConnectionBar.js";
+import { type Filter, FILTERS, listed, waiting } from "./order.js";
+import { Rows } from "./Rows.js";
+import { words } from "./words.js";
+import "./list.css";
+
+const filter = signal<Filter>("all");
+const query = signal("");
 
 export function ConversationList() {
+  const w = words();
+  const box = useRef<HTMLInputElement>(null);
+  const shown = useMemo(
+    () => listed(rows.value.values(), filter.value, "", titleOf),
+    [rows.value, filter.value],
+  );
+  const clear = () => (query.value = "");
+  const searching = query.value.trim() !== "";
   return (
-    <ul>
-      {sortedRows.value.map((row) => (
-        <li key={row.log}>
-          <button type="button" onClick={() => openChat(row.log)}>
-            {titleOf(row)}
-          </button>
-        </li>
+    <div class="list">
+      <header class="list-head">
+        <AccountButton />
+        <div class="list-find">
+          <Icon name="search" size={18} />
+          <input
+            ref={box}
+            type="search"
+            aria-label={w.find}
+            placeholder={w.find}
+            autocomplete="off"
+            spellcheck={false}
+            value={query.value}
+            onInput={(e) => (query.value = e.currentTarget.value)}
+            onKeyDown={(e) => {
+              if (e.key === "Escape" && query.value) {
+                e.preventDefault();
+                clear();
+              }
+            }}
+          />
+          {query.value && (
+            <button
+              type="button"
+              class="list-clear"
+              aria-label={w.clear}
+              onClick={() => {
+                clear();
+                box.current?.focus();
+              }}
+            >
+              <Icon name="close" size={16} />
+            </button>
+          )}
+        </div>
+        <IconButton icon="compose" label={w.newChat} onClick={() => newChatAs("chat")} />
+      </header>
+      <ConnectionBar />
+      {searching ? (
+        <Found query={query.value} done={clear} />
+      ) : (
+        <>
+          <Filters />
+          {shown.length > 0 ? <Rows key={filter.value} rows={shown} label={w[filter.value]} /> : <Empty />}
+        </>
+      )}
+    </div>
+  );
+}
+
+function AccountButton() {
+  const w = words();
+  const user = me.value?.user ?? "";
+  return (
+    <button
+      type="button"
+      class="list-me"
+      aria-label={w.me}
+      aria-haspopup="menu"
+      onClick={(e) =>
+        openMenu({
+          at: e.currentTarget,
+          label: w.me,
+          items: [
+            { label: w.saved, icon: "archive", run: () => void startDirect(user) },
+            { label: w.newGroup, icon: "users", run: () => newChatAs("group") },
+            { label: w.switchTo, icon: "search", run: () => showPalette() },
+            { label: w.settings, icon: "settings", run: () => (overlay.value = "settings") },
+            "-",
+            { label: w.logOut, icon: "logout", danger: true, run: () => void leaveForGood() },
+          ],
+        })
+      }
+    >
+      <UserAvatar user={user} size={36} />
+    </button>
+  );
+}
+
+function Filters() {
+  const w = words();
+  const all = rows.value;
+  const counts = useMemo(
+    () => ({ unread: waiting(all.values(), "unread"), archived: waiting(all.values(), "archived") }),
+    [all],
+  );
+  return (
+    <div class="list-filters" role="group" aria-label={w.filters}>
+      {FILTERS.map((name) => (
+        <button
+          key={name}
+          type="button"
+          class="list-filter"
+          aria-pressed={filter.value === name}
+          onClick={() => (filter.value = name)}
+        >
+          {w[name]}
+          {(name === "unread" || name === "archived") && <Badge n={counts[name]} muted={name === "archived"} />}
+        </button>
       ))}
-    </ul>
+    </div>
+  );
+}
+
+function Empty() {
+  const w = words();
+  if (filter.value === "all" && !status.value.synced && status.value.state !== "offline" && !rows.value.size) {
+    return (
+      <div class="list-wait">
+        <Spinner label={w.syncing} />
+      </div>
+    );
+  }
+  const [icon, title, more] = {
+    all: ["compose", w.emptyAll, w.emptyAllMore],
+    unread: ["check", w.emptyUnread, w.emptyUnreadMore],
+    groups: ["users", w.emptyGroups, w.emptyGroupsMore],
+    archived: ["archive", w.emptyArchived, w.emptyArchivedMore],
+  }[filter.value] as ["compose" | "check" | "users" | "archive", string, string];
+  return (
+    <EmptyState icon={icon} title={title}>
+      <p>{more}</p>
+      {filter.value === "all" && (
+        <Button kind="primary" class="list-start" onClick={() => newChatAs("chat")}>
+          {w.start}
+        </Button>
+      )}
+      {filter.value === "groups" && (
+        <Button kind="primary" class="list-start" onClick={() => newChatAs("group")}>
+          {w.newGroup}
+        </Button>
+      )}
+    </EmptyState>
   );
 }
