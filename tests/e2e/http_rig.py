@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from hongyan.adapters.memory.audit import MemoryAudit
 from hongyan.adapters.memory.bus import MemoryBus
 from hongyan.adapters.memory.clock import SystemClock
 from hongyan.adapters.memory.directory import MemoryDirectory
@@ -17,6 +18,7 @@ from hongyan.adapters.memory.store import MemoryStore
 from hongyan.app import build_engine
 from hongyan.config import load
 from hongyan.model.ids import TenantId
+from hongyan.transport.console import ConsoleRoutes
 from hongyan.transport.front import Front
 from hongyan.transport.http import build_http
 from hongyan.transport.sessions import SessionRoutes
@@ -46,8 +48,10 @@ class Service:
         )
         self.bus = MemoryBus()
         self.directory = MemoryDirectory()
+        self.audit = MemoryAudit()
         self.node = build_engine(
             self.config,
+            audit=self.audit,
             store=MemoryStore(),
             directory=self.directory,
             search=MemorySearch(),
@@ -57,14 +61,18 @@ class Service:
         )
         self.hints: list[Any] = []
         self.bus.subscribe(self.hints.append)
-        sessions = self.node.sessions
+        sessions, operations = self.node.sessions, self.node.operations
         http = build_http(
             self.node.gateway,
             self.node.authenticator,
             self.config,
             publish=self.bus.publish,
             metrics=self.metrics,
-            parts=[lambda requests: SessionRoutes(requests, sessions, self.bus.publish).routes()],
+            parts=[
+                lambda requests: SessionRoutes(requests, sessions, self.bus.publish).routes(),
+                lambda requests: ConsoleRoutes(requests, operations, self.bus.publish).routes(),
+            ],
+            trail=operations.trail,
         )
         endpoint = GatewayEndpoint(self.node.gateway, CODECS, Terms(MOST, 0.5))
         self.front = Front(self.config.server, self.config.limits, endpoint=endpoint, http=http)

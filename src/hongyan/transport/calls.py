@@ -13,6 +13,7 @@ from hongyan.engine.auth import Identity
 from hongyan.model.errors import BadArgs, BadId
 from hongyan.model.ids import LogId, Seq
 from hongyan.model.log import Entry
+from hongyan.transport.audited import OWN
 from hongyan.transport.requests import HEADERS, Requests, json_answer, route
 from hongyan.wire import frames as f
 
@@ -91,12 +92,12 @@ class CallRoutes:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            route("/v1/calls", "POST", self.call),
+            route("/v1/calls", "POST", self.call, audit=OWN),
             # `path` takes slashes and is greedy, so a log named `…/calls` is found too.
-            route("/v1/logs/{log:path}/calls", "POST", self.call),
+            route("/v1/logs/{log:path}/calls", "POST", self.call, audit=OWN),
             route("/v1/logs/{log:path}/entries", "GET", self.entries),
             route("/v1/sync", "GET", self.sync),
-            route("/v1/query/{name}", "POST", self.query),
+            route("/v1/query/{name}", "POST", self.query, audit=OWN),
         ]
 
     async def call(self, request: Request) -> Response:

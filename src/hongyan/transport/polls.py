@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from hongyan.config import Receivers
 from hongyan.model.errors import BadArgs, Overloaded
+from hongyan.transport.audited import OWN
 from hongyan.transport.declare import Doc, Param
 from hongyan.transport.eventstream import wait_with
 from hongyan.transport.httplink import Gateway, HttpLink, gone_answer, take_up, whole
@@ -142,8 +143,8 @@ class PollRoutes:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            route("/v1/poll", "POST", self.open, _OPEN),
-            route("/v1/poll/{session}", "POST", self.send, _SEND),
+            route("/v1/poll", "POST", self.open, _OPEN, audit=OWN),
+            route("/v1/poll/{session}", "POST", self.send, _SEND, audit=OWN),
             route("/v1/poll/{session}", "GET", self.poll, _POLL),
         ]
 

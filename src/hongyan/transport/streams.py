@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hongyan.config import Receivers
+from hongyan.transport.audited import OWN
 from hongyan.transport.declare import Doc, Param
 from hongyan.transport.eventstream import COMMENT, STREAM_TYPE, EventStream, event
 from hongyan.transport.httplink import SESSION, Gateway, HttpLink, take_up
@@ -89,8 +90,8 @@ class StreamRoutes:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            route("/v1/stream", "POST", self.open, _OPEN),
-            route("/v1/stream/{session}", "POST", self.send, _SEND),
+            route("/v1/stream", "POST", self.open, _OPEN, audit=OWN),
+            route("/v1/stream/{session}", "POST", self.send, _SEND, audit=OWN),
         ]
 
     async def open(self, request: Request) -> Response:
