@@ -1,0 +1,86 @@
+"""A real browser and a real server, for tests of the pages.
+
+The browser is the system's: nothing is downloaded. Without one these tests are skipped, and say
+so; where HONGYAN_BROWSER_REQUIRED is set, as in CI, that is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+
+from hongyan.transport.pages import PAGES
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",  # tests run as root in CI
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+REQUIRED = "HONGYAN_BROWSER_REQUIRED"
+
+
+def chromium() -> str:
+    """The browser's path, or the end of this test."""
+    found = os.environ.get("HONGYAN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), "")
+    why = ""
+    if not found:
+        why = "no Chromium on this machine: apt-get install chromium"
+    elif not (PAGES / "index.html").is_file():
+        why = "the web pages were not built: unset HONGYAN_SKIP_PAGES and install again"
+    if why and os.environ.get(REQUIRED):
+        pytest.fail(why)
+    if why:
+        pytest.skip(why)
+    return found
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """Headless Chromium."""
+    path = chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+Enter = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+async def enter(browser: Browser) -> AsyncIterator[Enter]:
+    """`await enter(link)`: a page of a new browser profile, logged in; what its console says in
+    red fails the test."""
+    complaints: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    async def open_link(link: str, **options: object) -> Page:
+        context = await browser.new_context(**{"locale": "en-GB", **options})  # type: ignore[arg-type]
+        contexts.append(context)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda said: complaints.append(said.text)
+            if said.type == "error" and "Content Security Policy" in said.text
+            else None,
+        )
+        await page.goto(link)
+        return page
+
+    yield open_link
+    for context in contexts:
+        await context.close()
+    assert complaints == []
