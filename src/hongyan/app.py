@@ -17,13 +17,16 @@ from hongyan.adapters.jwks import issuers as trusted_issuers
 from hongyan.adapters.memory.audit import MemoryAudit
 from hongyan.adapters.memory.bus import MemoryBus
 from hongyan.adapters.memory.clock import SystemClock
+from hongyan.adapters.memory.outlets import MemoryOutlets
 from hongyan.adapters.secret import load_or_create_secret
-from hongyan.adapters.sqlite import SqliteDirectory, SqliteStore
+from hongyan.adapters.sqlite import SqliteDirectory, SqliteOutlets, SqliteStore
 from hongyan.adapters.sqlite.audit import SqliteAudit
 from hongyan.adapters.sqlite_search import SqliteSearch
+from hongyan.adapters.webhook import WebhookPoster
 from hongyan.config import Config, check_kinds
 from hongyan.engine.audit import Trail
 from hongyan.engine.auth import Authenticator
+from hongyan.engine.backends import BackEnds
 from hongyan.engine.consumers import Consumer, SearchSink
 from hongyan.engine.gateway import Gateway, Parts
 from hongyan.engine.hub import Hub
@@ -40,7 +43,7 @@ from hongyan.engine.sessions import Sessions, session_key
 from hongyan.engine.sync import Reader
 from hongyan.engine.tokens import Tokens, TrustedIssuer
 from hongyan.model.kind import Kind
-from hongyan.ports import Audit, Bus, Clock, Directory, Search, Store
+from hongyan.ports import Audit, Bus, Clock, Directory, Outlets, Poster, Search, Store
 from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
 from hongyan.telemetry import Metrics, measure_loop_lag
@@ -50,6 +53,7 @@ from hongyan.transport.http import Part, build_http
 from hongyan.transport.pages import page_routes
 from hongyan.transport.sessions import SessionRoutes
 from hongyan.transport.tls import Tls
+from hongyan.transport.webhooks import WebhookRoutes
 from hongyan.transport.websocket import GatewayEndpoint, Terms
 from hongyan.wire.codec import CODECS
 
@@ -72,9 +76,10 @@ class Node:
         cache: LogCache,
         sessions: Sessions,
         operations: Operations,
+        back_ends: BackEnds,
     ) -> None:
         """Made by `build_engine`."""
-        self.sessions, self.operations = sessions, operations
+        self.sessions, self.operations, self.back_ends = sessions, operations, back_ends
         self.gateway, self.authenticator, self.hub = gateway, authenticator, hub
         self.consumers, self.metrics, self.cache = consumers, metrics, cache
         self._lag: asyncio.Task[None] | None = None
@@ -86,11 +91,13 @@ class Node:
             consumer.start()
         self._lag = asyncio.get_running_loop().create_task(measure_loop_lag(self.metrics))
         self.operations.start()
+        self.back_ends.start()
 
     async def stop(self, seconds: float = STOP_S) -> None:
         """Say goodbye, settle, stop. The adapters are closed by who made them."""
         await self.gateway.drain(seconds)
         await self.operations.stop()
+        await self.back_ends.stop()
         for consumer in self.consumers:
             await consumer.stop(seconds)
         if self._lag is not None:
@@ -114,9 +121,12 @@ def build_engine(
     issuers: Sequence[TrustedIssuer] = (),
     kinds: Mapping[str, Kind] = KINDS,
     audit: Audit | None = None,
+    outlets: Outlets | None = None,
+    poster: Poster | None = None,
 ) -> Node:
     """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code;
-    without `audit` the list of administrative acts lives in memory.
+    without `audit` the list of administrative acts lives in memory, as without `outlets` webhooks,
+    hooks and pulls do. `poster` sends to the outside.
 
     Raises:
         ConfigError: a setting of a kind that there is not.
@@ -142,7 +152,20 @@ def build_engine(
         metrics=metrics,
     )
     indexer = Consumer("search", store, SearchSink(search, kinds), clock)
-    hub.on_appended = indexer.wake
+    back_ends = BackEnds(
+        config,
+        kinds,
+        store=store,
+        outlets=outlets or MemoryOutlets(),
+        poster=poster or WebhookPoster(allow_private=config.webhooks.allow_private),
+        clock=clock,
+    )
+
+    def appended() -> None:
+        indexer.wake()
+        back_ends.wake()
+
+    hub.on_appended = appended
     gateway = Gateway(
         Parts(
             store=store,
@@ -199,7 +222,17 @@ def build_engine(
             store=store, directory=directory, hub=hub, cache=cache, presence=presence, clock=clock
         ),
     )
-    return Node(gateway, authenticator, hub, [indexer], metrics, cache, sessions, operations)
+    return Node(
+        gateway,
+        authenticator,
+        hub,
+        [indexer],
+        metrics,
+        cache,
+        sessions,
+        operations,
+        back_ends,
+    )
 
 
 def _show(metrics: Metrics, hub: Hub, cache: LogCache, indexer: Consumer) -> None:
@@ -306,6 +339,7 @@ class Server:
         return [
             lambda requests: SessionRoutes(requests, node.sessions, bus.publish).routes(),
             lambda requests: ConsoleRoutes(requests, node.operations, bus.publish).routes(),
+            lambda requests: WebhookRoutes(requests, node.back_ends.webhooks).routes(),
             lambda _: page_routes(),
         ]
 
@@ -322,6 +356,7 @@ class Server:
             store=store,
             directory=SqliteDirectory(store),
             audit=SqliteAudit(store),
+            outlets=SqliteOutlets(store),
             search=search,
             bus=bus,
             clock=SystemClock(),

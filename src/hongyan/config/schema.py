@@ -361,6 +361,57 @@ class Audit(Section, frozen=True):
     ] = 365
 
 
+class Webhooks(Section, frozen=True):
+    """Entries posted to a tenant's own back end, and hooks that are asked before a call."""
+
+    allow_private: Annotated[
+        bool,
+        Meta(
+            description="Targets may be `http://` and lie in private networks or on this machine;"
+            " off: administrators of tenants can only name public `https://` addresses."
+        ),
+    ] = False
+    per_tenant: Annotated[
+        int, Meta(ge=0, le=1000, description="Webhooks a tenant may have; as many hooks, pulls.")
+    ] = 16
+    timeout_ms: Annotated[
+        int, Meta(ge=100, le=120_000, description="For one delivery, with its answer.")
+    ] = 10_000
+    parallel: Annotated[
+        int, Meta(ge=1, le=256, description="Deliveries of one webhook at once, each another log.")
+    ] = 8
+    tries: Annotated[
+        int, Meta(ge=1, le=1000, description="Attempts at one entry, then it is a dead letter.")
+    ] = 20
+    pause_ms: Annotated[
+        Millis,
+        Meta(description="Longest pause before the second attempt; doubles with each, at random."),
+    ] = 2000
+    most_pause_s: Annotated[
+        int, Meta(ge=1, le=86_400, description="Longest pause between attempts.")
+    ] = 3600
+    max_age_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=31_536_000,
+            description="A log that failed this long gets one attempt per entry.",
+        ),
+    ] = 259_200
+    disable_after_s: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=31_536_000,
+            description="A webhook that took nothing for this long is disabled; nothing is lost.",
+        ),
+    ] = 432_000
+    dead_letters: Annotated[
+        int,
+        Meta(ge=1, le=10_000_000, description="Dead letters after which a webhook is disabled."),
+    ] = 10_000
+
+
 class Telemetry(Section, frozen=True):
     """What the server tells its operator."""
 
@@ -386,6 +437,7 @@ class Config(Section, frozen=True):
     logs: Logs = Logs()
     files: Files = Files()
     receivers: Receivers = Receivers()
+    webhooks: Webhooks = Webhooks()
     audit: Audit = Audit()
     telemetry: Telemetry = Telemetry()
     kinds: Annotated[

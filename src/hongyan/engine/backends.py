@@ -1,0 +1,62 @@
+"""The tenants' own back ends: told by webhooks, asked by hooks, fetching by pulls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hongyan.config import Config
+from hongyan.engine.webhooks import Webhooks
+from hongyan.engine.webhooks_courier import Terms
+from hongyan.engine.webhooks_events import names_of
+from hongyan.model.kind import Kind
+from hongyan.ports import Clock, Outlets, Poster, Store
+
+
+class BackEnds:
+    """Keeps the three together for the composition root."""
+
+    def __init__(
+        self,
+        config: Config,
+        kinds: Mapping[str, Kind],
+        *,
+        store: Store,
+        outlets: Outlets,
+        poster: Poster,
+        clock: Clock,
+    ) -> None:
+        """`kinds` by code. Owns `poster`: `stop` closes it."""
+        settings, known = config.webhooks, names_of(kinds)
+        self._poster = poster
+        self.webhooks = Webhooks(
+            known,
+            store=store,
+            outlets=outlets,
+            poster=poster,
+            clock=clock,
+            terms=Terms(
+                timeout_s=settings.timeout_ms / 1000,
+                tries=settings.tries,
+                pause_s=settings.pause_ms / 1000,
+                most_pause_s=settings.most_pause_s,
+                max_age_s=settings.max_age_s,
+                disable_after_s=settings.disable_after_s,
+                parallel=settings.parallel,
+                most_dead=settings.dead_letters,
+            ),
+            allow_private=settings.allow_private,
+            most=settings.per_tenant,
+        )
+
+    def start(self) -> None:
+        """Begin to work; needs a running loop."""
+        self.webhooks.start()
+
+    def wake(self) -> None:
+        """Something was committed. Never waits."""
+        self.webhooks.wake()
+
+    async def stop(self) -> None:
+        """Stop; nothing is lost. Idempotent."""
+        await self.webhooks.stop()
+        await self._poster.close()
