@@ -7,6 +7,8 @@
  */
 
 import type { Ack, Entry, InboxRow, Page, Welcome } from "./frames.gen.js";
+import type { SocketClass } from "./links.js";
+import type { Cut, Refusal } from "./refusal.js";
 
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
@@ -39,6 +41,10 @@ export interface ClientOptions {
   /** Name and version of the application, for the operator. */
   client?: string;
   lang?: string;
+  /** The `WebSocket` to use. Default: the global one; Node before 22 has none, give that of `ws`. */
+  webSocket?: SocketClass;
+  /** The `fetch` to use. Default: the global one. */
+  fetch?: typeof fetch;
 }
 
 /** Keeps outbox, rows and pages of one device. All methods are durable when they settle. */
@@ -90,6 +96,12 @@ export interface Events {
   outbox: readonly PendingCall[];
   /** A call was stored: also one that nobody waits for. */
   acked: { op: string; log: string; name: string; ack: Ack };
+  /** A call was refused for good: also one that nobody waits for. */
+  refused: { op: string; log: string; name: string; error: Refusal };
+  /** The copy of an opened log passed entries over; `reason` as in `LogCut`. */
+  cut: { log: string } & Cut;
+  /** The store cannot be written: what is called from now on would not survive the page. */
+  trouble: { error: Error };
   /** Entries of a live log that were left out and will not come. */
   gap: { log: string; n: number; reason: string };
 }
@@ -126,12 +138,21 @@ export interface Replica {
   newer(limit?: number): Promise<boolean>;
   /** Whether `high` is the log's head: live entries arrive by themselves. */
   readonly live: boolean;
+  /** Forget what is above `keep`: when the reader is back at the end. */
+  trim(): void;
   close(): void;
 }
 
 /** The promise of a call: settles with the answer; `op` names it meanwhile. */
 export interface Sent extends Promise<Ack> {
   readonly op: string;
+}
+
+/** `keep`: stay in the outbox as `failed` when refused for good. Default: names ending in `.send`. */
+export interface CallOptions {
+  log?: string;
+  op?: string;
+  keep?: boolean;
 }
 
 /** One device of one user. */
@@ -159,7 +180,7 @@ export interface Client {
    * Do what is stored, once, in the order of the calls of this log. Rejects with a `Refusal` of
    * the code's class; refusals 3xx are retried inside. In the outbox until then.
    */
-  call(name: string, args: Json, options?: { log?: string; op?: string }): Sent;
+  call(name: string, args: Json, options?: CallOptions): Sent;
   /** `chat.send` of a text. */
   send(log: string, text: string): Sent;
   /** Send a failed call again, with the same op. */
@@ -169,6 +190,11 @@ export interface Client {
 
   /** Keep a replica of this log; counted, so each `open` needs one `Replica.close`. */
   open(log: string): Promise<Replica>;
+  /**
+   * Entries after `after` (default: from now on), each once and in order, for ever. Throws LogCut
+   * where some cannot be read any more. Leave the loop to end it.
+   */
+  entries(log: string, after?: number): AsyncIterableIterator<Entry>;
   read(
     log: string,
     range: { after: number } | { before: number } | { around: number },

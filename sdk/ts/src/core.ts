@@ -1,0 +1,316 @@
+/**
+ * The parts of a client put together: who tells whom what.
+ *
+ *     Core ─┬─ Shell ── Session      this tab's connection, or
+ *           ├─ Tabs                  the way to the tab that has it
+ *           ├─ Sender ── Outbox      calls that are not acknowledged yet
+ *           ├─ Inbox ─── Rows        the conversation list; how far this device has come
+ *           ├─ Follower ─ Copy       opened logs, their holes, their readers
+ *           └─ Keeper ── Storage     all of this in the store
+ */
+
+import type { ClientOptions, Events, Json, State, Status, TransportName } from "./api.js";
+import { Follower } from "./follow.js";
+import type { Ack, Call, Cursor, InboxRow, Welcome } from "./frames.gen.js";
+import { Heads } from "./heads.js";
+import type { Host, Note } from "./host.js";
+import { Inbox, least } from "./inbox.js";
+import type { Line } from "./line.js";
+import type { Endpoint } from "./links.js";
+import type { Pending } from "./outbox.js";
+import { Stopped, WrongUser } from "./refusal.js";
+import type { Refusal } from "./refusal.js";
+import { Sender } from "./sender.js";
+import { Session } from "./session.js";
+import type { Identity, SessionEvent } from "./session.js";
+import { now, Shell } from "./shell.js";
+import type { Owner } from "./shell.js";
+import type { Keeper } from "./store.js";
+import { aloneLine } from "./line.js";
+
+const LEAST_MS = 5; // between two looks of the timer
+
+/** Everything but the facade. */
+export class Core implements Host, Owner {
+  status: Status = { state: "connecting", leader: false, synced: false };
+  welcome: Welcome | undefined;
+  owner = ""; // tenant/user that the store is of
+  shell: Shell | undefined;
+  line: Line = aloneLine;
+  /** To the other tabs; set by them. */
+  tell: (note: Note) => void = () => {};
+  /** The tabs' own share of `status` and `opened`. */
+  told: () => void = () => {};
+  readonly sender: Sender;
+  readonly follower: Follower;
+  readonly inbox: Inbox;
+  private handlers = new Map<string, Set<(what: never) => void>>();
+  private soon = false;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private over = false;
+
+  constructor(
+    readonly keeper: Keeper,
+    private readonly options: ClientOptions,
+    readonly identity: Identity,
+    private readonly endpoint: Endpoint,
+    private readonly transports: readonly TransportName[],
+  ) {
+    this.sender = new Sender(
+      this,
+      (call, ack) => this.stored(call, ack),
+      (why) => this.shell?.renew(why),
+    );
+    this.follower = new Follower(
+      this,
+      (log, entries) => this.inbox.entries(log, entries, true),
+      (log) => this.inbox.rows.get(log),
+      options.keep ?? 500,
+    );
+    this.inbox = new Inbox(this, this.follower);
+  }
+
+  get session(): Session | undefined {
+    return this.shell?.session;
+  }
+
+  // --- life -----------------------------------------------------------------------------------
+
+  /** Take up what the store holds. Again when this tab takes over: it may hold newer things. */
+  async load(): Promise<{ token: number; large: [string, number][] }> {
+    const { store } = this.keeper;
+    const [user, token, large, rows, calls, reads] = await Promise.all([
+      store.get("user"),
+      store.get("token"),
+      store.get("large"),
+      store.range("r/"),
+      store.range("o/"),
+      store.range("c/"),
+    ]);
+    this.setOwner(String(user ?? this.owner));
+    for (const [, row] of rows) this.inbox.put(row as InboxRow);
+    for (const [, call] of calls) this.sender.take(call as Pending);
+    for (const [key, read] of reads) {
+      const { seq, mark } = read as { seq: number; mark: number };
+      this.inbox.reading(key.slice(2), seq, mark);
+    }
+    return { token: Number(token ?? 0), large: (large ?? []) as [string, number][] };
+  }
+
+  /** This tab connects from now on. */
+  async lead(): Promise<void> {
+    const { token, large } = await this.load();
+    if (this.over) return;
+    const session = new Session(this.identity, new Heads(token, large));
+    const { getToken } = this.options;
+    this.inbox.token = token;
+    this.shell = new Shell(this, getToken, this.endpoint, this.transports, session);
+    this.line = this.shell;
+    this.sender.lead();
+    this.inbox.cursors.again();
+    this.status = { ...this.status, leader: true };
+    void this.shell.run();
+    this.poke();
+  }
+
+  /** Leave; what was called and is in the store is sent by the next client of its name. */
+  leave(logout: boolean): void {
+    if (this.shell) this.shell.leave(logout);
+    else this.ended(new Stopped("the client was closed"));
+  }
+
+  // --- Host -----------------------------------------------------------------------------------
+
+  emit<K extends keyof Events>(event: K, what: Events[K]): void {
+    for (const handler of [...(this.handlers.get(event) ?? [])]) {
+      try {
+        (handler as (what: Events[K]) => void)(what);
+      } catch (error) {
+        setTimeout(() => {
+          throw error; // the application's own: reported, and of no harm to the client
+        });
+      }
+    }
+  }
+
+  on<K extends keyof Events>(event: K, handler: (what: Events[K]) => void): () => void {
+    const handlers = this.handlers.get(event) ?? new Set();
+    this.handlers.set(event, handlers);
+    handlers.add(handler as (what: never) => void);
+    return () => handlers.delete(handler as (what: never) => void);
+  }
+
+  poke = (): void => {
+    if (this.soon) return;
+    this.soon = true;
+    queueMicrotask(() => this.look());
+  };
+
+  trouble = (error: unknown): void => {
+    this.emit("trouble", { error: error instanceof Error ? error : new Error(String(error)) });
+  };
+
+  /** Tell what changed, do what is due, send what is queued, set the timer for what comes next. */
+  private look = (): void => {
+    this.soon = false;
+    const { sender, inbox, follower } = this;
+    if (inbox.changed.size) {
+      const rows = [...inbox.changed.values()];
+      inbox.changed.clear();
+      this.emit("rows", rows);
+    }
+    if (sender.changed) {
+      sender.changed = false;
+      this.emit("outbox", sender.outbox.list);
+    }
+    if (this.over) return;
+    const at = now();
+    follower.saveDue(at);
+    this.shell?.look();
+    if (this.line.open) {
+      if (this.shell) {
+        sender.work(at);
+        inbox.work(at);
+      }
+      follower.work(at);
+    }
+    this.shell?.flush();
+    clearTimeout(this.timer);
+    const due = least([
+      this.shell?.due(),
+      follower.due(),
+      ...(this.shell?.open ? [sender.due(), inbox.due()] : []),
+    ]);
+    if (due !== undefined) this.timer = setTimeout(this.look, Math.max(LEAST_MS, due - now()));
+  };
+
+  // --- Owner: what the shell tells --------------------------------------------------------------
+
+  handle(event: SessionEvent): void {
+    if (event.t === "answered" || event.t === "refused") return this.answered(event);
+    if (event.t === "opened") {
+      this.opened(event.welcome);
+      this.inbox.rows.user = event.welcome.user;
+    } else if (event.t !== "closed") {
+      this.tell({ m: "event", event });
+      this.take(event);
+    }
+  }
+
+  /** What a connection brought, be it this tab's or another's. */
+  take(event: SessionEvent): void {
+    switch (event.t) {
+      case "deliver":
+        if (!this.follower.deliver(event.log, event.entries)) {
+          this.inbox.delivered(event.log, event.entries);
+        }
+        break;
+      case "rows":
+        this.inbox.take(event);
+        if (event.token >= 0 && !this.status.synced && this.shell) this.setStatus({ synced: true });
+        break;
+      case "cursor":
+        this.inbox.cursor(event);
+        break;
+      case "signal": {
+        const { log, name, user, device, body } = event;
+        if (name === "presence") this.presence(log, body);
+        else this.emit("signal", { log, name, user, device, body });
+        break;
+      }
+      case "behind":
+        if (!this.follower.hint(event.log, event.head, true)) this.inbox.doubt(event.log);
+        break;
+      case "gap":
+        this.emit("gap", { log: event.log, n: event.n, reason: event.reason });
+        break;
+      case "reset":
+        this.follower.reset(event);
+        this.inbox.doubt(event.log);
+    }
+    this.poke();
+  }
+
+  changed(state: State, detail: { retryAt?: number; error?: Error }): void {
+    const offline = state === "waiting" && globalThis.navigator?.onLine === false;
+    const transport = this.shell?.transport;
+    const synced = state === "open" && this.status.synced;
+    this.status = {
+      state: offline ? "offline" : state,
+      ...(transport && { transport }),
+      ...detail,
+      leader: this.status.leader,
+      synced,
+    };
+    this.told();
+    this.emit("status", this.status);
+  }
+
+  ended(error: Error): void {
+    if (this.over) return;
+    this.over = true;
+    clearTimeout(this.timer);
+    this.sender.stop(error);
+    this.follower.stop(error);
+    const { leader } = this.status;
+    this.status = { state: "stopped", error, leader, synced: false };
+    this.told();
+    this.emit("status", this.status);
+  }
+
+  /** A status that another tab told. */
+  setStatus(change: Partial<Status>): void {
+    this.status = { ...this.status, ...change };
+    this.told();
+    this.emit("status", this.status);
+  }
+
+  setOwner(owner: string): void {
+    this.owner = owner;
+    if (owner) this.inbox.rows.user = owner.slice(owner.indexOf("/") + 1);
+  }
+
+  private opened(welcome: Welcome): void {
+    const owner = `${welcome.tenant}/${welcome.user}`;
+    if (this.owner && this.owner !== owner) {
+      const why = new WrongUser(`the store is of ${this.owner}, the token of ${owner}`);
+      this.shell!.stop(why);
+      this.shell!.drop(why.message);
+      return;
+    }
+    this.welcome = welcome;
+    this.status = { ...this.status, synced: false };
+    if (!this.owner) {
+      this.setOwner(owner);
+      this.keeper.save([["user", owner]]).catch(this.trouble);
+    }
+    this.follower.connected();
+  }
+
+  private answered(event: SessionEvent & { t: "answered" | "refused" }): void {
+    const frame = event.request?.frame;
+    if (frame?.t === "call") {
+      if (event.t === "answered") this.sender.answered(frame as Call, event.answer as Ack);
+      else this.sender.refused(frame as Call, event.why, now());
+    } else if (frame?.t === "cursor") {
+      const { log, read = 0, mark = -1 } = frame as Partial<Cursor> & { log: string };
+      if (event.t === "answered") this.inbox.confirmed(log, read, mark);
+      else this.inbox.refused(log, event.why as Refusal);
+    }
+  }
+
+  /** A call of this device is stored. */
+  private stored(call: Pending, ack: Ack): void {
+    if (ack.log && ack.seq) this.follower.hint(ack.log, ack.seq);
+    if (call.name === "chat.delete") {
+      const { seqs } = call.args as { seqs?: number[] };
+      this.follower.hide(ack.log || call.log, seqs ?? []);
+    }
+  }
+
+  private presence(log: string, body: Json): void {
+    const { state, last_seen } = body as { state: string; last_seen: number };
+    this.emit("presence", { user: log.slice(log.lastIndexOf("/") + 1), state, last_seen });
+  }
+}
+
