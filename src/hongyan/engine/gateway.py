@@ -24,6 +24,7 @@ from hongyan.engine.parts import Parts
 from hongyan.engine.questions import Questions
 from hongyan.engine.signs import Signs, fail_of
 from hongyan.engine.single import SingleRequests
+from hongyan.engine.updates import Updates
 from hongyan.model.errors import (
     BadFrame,
     GoingAway,
@@ -78,6 +79,12 @@ class Gateway(SingleRequests):
             f.Unsubscribe: partial(self._ask, self._questions.unsubscribe),
         }
         parts.hub.on_left = self._gone
+        self.updates = Updates(
+            parts.store, parts.bus, parts.cache, parts.clock, limits, self._asking
+        )
+        parts.metrics.gauge(
+            "receivers", "Receivers without a session, now.", lambda: len(self.updates)
+        )
 
     # --- life -------------------------------------------------------------------------------
 
@@ -97,8 +104,10 @@ class Gateway(SingleRequests):
         if self._draining:
             return
         self._draining = True
+        await self.erasures.stop()
         if not await self._p.pipeline.idle(seconds):
             logger.warning("some calls are not answered; clients send them again")
+        self.updates.close()
         why = GoingAway("the server is closing")
         for peer in list(self._p.hub.peers):
             peer.close(why, reconnect_after_ms=random.randrange(100, RECONNECT_SPREAD_MS))

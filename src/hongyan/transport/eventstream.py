@@ -53,6 +53,11 @@ class EventStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run until one side has enough."""
+        if scope["method"] == "HEAD":
+            self._ended()
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         loop = asyncio.get_running_loop()
         sending = loop.create_task(self._send(send))
         watching = loop.create_task(disconnected(receive))

@@ -45,7 +45,11 @@ from hongyan.transport.requests import (
     problem_answer,
     route,
 )
+from hongyan.transport.server_api import Gateway as Back
+from hongyan.transport.server_api import ServerRoutes
 from hongyan.transport.streams import StreamRoutes
+from hongyan.transport.updates import Gateway as Receiving
+from hongyan.transport.updates import UpdateRoutes
 
 FORWARDING = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 Part = Callable[[Requests], Iterable[BaseRoute]]  # makes the routes of one part of the service
@@ -53,8 +57,8 @@ Part = Callable[[Requests], Iterable[BaseRoute]]  # makes the routes of one part
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Gateway(Single, Sessions, Protocol):
-    """The engine's entry: for single requests, and for sessions over HTTP."""
+class Gateway(Single, Sessions, Back, Receiving, Protocol):
+    """The engine's entry: for single requests, sessions over HTTP, and receivers."""
 
 
 def build_http(
@@ -99,7 +103,9 @@ def build_http(
             *CallRoutes(requests, gateway).routes(),
             *AskRoutes(requests, gateway).routes(),
             *MeRoutes(requests, publish).routes(),
+            *ServerRoutes(requests, gateway).routes(),
             *StreamRoutes(requests, gateway, config.receivers).routes(),
+            *UpdateRoutes(requests, gateway, config).routes(),
             *PollRoutes(requests, gateway, config.receivers, heartbeat_s).routes(),
             *(made for part in parts for made in part(requests)),
         ],

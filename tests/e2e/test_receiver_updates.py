@@ -1,0 +1,387 @@
+"""Receivers without a session: /v1/events and /v1/updates on a running server (RB10 … RB17)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from http_rig import Service, assert_problem, text
+from msgspec.structs import replace
+from receiver_rig import LONG, Event, events, eventually
+
+from hongyan.ports import Evicted
+
+
+async def say(s: Service, token: str, log: str, words: str) -> int:
+    got = await s.post(f"/v1/logs/{log}/calls", text(words), token, Idempotency_Key=words[:60])
+    assert got.status_code == 200, got.text
+    return int(got.json()["seq"])
+
+
+async def do(s: Service, token: str, name: str, log: str = "", **args: Any) -> dict[str, Any]:
+    path = f"/v1/logs/{log}/calls" if log else "/v1/calls"
+    do.ops += 1  # type: ignore[attr-defined]
+    got = await s.post(path, {"name": name, "args": args}, token, Idempotency_Key=f"do{do.ops}")  # type: ignore[attr-defined]
+    assert got.status_code == 200, got.text
+    answer: dict[str, Any] = got.json()
+    return answer
+
+
+do.ops = 0  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def listening(
+    s: Service, token: str, query: str = "", **headers: str
+) -> AsyncIterator[AsyncIterator[Event]]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if token:
+        named["Authorization"] = f"Bearer {token}"
+    path = f"/v1/events{query}"
+    async with s.http.stream("GET", path, headers=named, timeout=LONG) as response:
+        if response.status_code != 200:
+            raise AssertionError((await response.aread()).decode())
+        yield events(response)
+
+
+async def take(stream: AsyncIterator[Event], number: int) -> list[Event]:
+    """The next events that bring an entry."""
+    found: list[Event] = []
+    async with asyncio.timeout(15):
+        while len(found) < number:
+            event = await anext(stream)
+            if event.data and "cursor" not in event.json:
+                found.append(event)
+    return found
+
+
+async def cursor_of(stream: AsyncIterator[Event]) -> str:
+    """That of the first event, which only tells it."""
+    async with asyncio.timeout(15):
+        event = await anext(stream)
+    assert event.json == {"cursor": event.id}
+    return event.id
+
+
+async def pull(s: Service, token: str, query: str) -> dict[str, Any]:
+    got = await s.http.get(
+        f"/v1/updates?{query}", headers={"Authorization": f"Bearer {token}"}, timeout=LONG
+    )
+    assert got.status_code == 200, got.text
+    answer: dict[str, Any] = got.json()
+    return answer
+
+
+def ids(updates: list[Any]) -> list[tuple[str, int]]:
+    return [(update["log"], update["entry"]["seq"]) for update in updates]
+
+
+async def whole(s: Service, token: str, log: str) -> list[tuple[str, int]]:
+    got = await s.get(f"/v1/logs/{log}/entries?after=0&limit=200", token)
+    return [(log, entry["seq"]) for entry in got.json()["entries"]]
+
+
+async def test_RB10_both_receivers_bring_what_a_session_brings() -> None:
+    """Entry by entry equal to what reading the log gives, from the beginning and live."""
+    async with Service() as s:
+        alice, bob, log = await s.talk()
+        for number in range(5):
+            await say(s, alice, log, f"before{number}")
+        async with listening(s, bob, "?after=0") as stream:
+            start = asyncio.create_task(take(stream, 8))
+            for number in range(3):
+                await say(s, alice, log, f"live{number}")
+            told = [event.json for event in await start]
+        polled = await pull(s, bob, "after=0")
+        entries = (await s.get(f"/v1/logs/{log}/entries?after=0", bob)).json()["entries"]
+        assert [update["entry"] for update in told] == entries
+        assert polled["entries"] == told
+        assert not polled["more"]
+
+
+async def test_RB10_without_a_cursor_it_starts_now() -> None:
+    """What was before does not come; what comes next does, also if nobody waits then."""
+    async with Service() as s:
+        alice, bob, log = await s.talk()
+        await say(s, alice, log, "old")
+        now = await pull(s, bob, "wait=25")
+        assert now["entries"] == []
+        async with listening(s, bob) as stream:
+            cursor = await cursor_of(stream)
+            seq = await say(s, alice, log, "new")
+            [event] = await take(stream, 1)
+        assert event.json["entry"]["seq"] == seq
+        for place in (now["cursor"], cursor):
+            assert ids((await pull(s, bob, f"cursor={place}"))["entries"]) == [(log, seq)]
+
+
+async def test_RB11_events_resume_behind_the_last_id() -> None:
+    """Cut after every event, over both receivers: each entry once, in order."""
+    async with Service() as s:
+        alice, bob, log = await s.talk()
+        other = (await do(s, bob, "chat.create", title="x"))["log"]
+        for number in range(6):
+            await say(s, alice, log, f"a{number}")
+            await say(s, bob, other, f"b{number}")
+        seen: list[tuple[str, int]] = []
+        last, query = "", "?after=0"
+        wanted = [*await whole(s, bob, log), *await whole(s, bob, other)]
+        while len(seen) < len(wanted):
+            headers = {"Last_Event_ID": last} if last else {}
+            async with listening(s, bob, query, **headers) as stream:
+                [event] = await take(stream, 1)
+            seen += ids([event.json])
+            last = event.id
+            answer = await pull(s, bob, f"cursor={last}&limit=1&wait=0")
+            seen += ids(answer["entries"])
+            last = answer["cursor"]
+        assert sorted(seen) == sorted(wanted)
+        for name in (log, other):
+            assert [s_ for l_, s_ in seen if l_ == name] == sorted(
+                s_ for l_, s_ in wanted if l_ == name
+            )
+
+
+async def test_RB11_last_event_id_goes_before_the_url() -> None:
+    """A browser comes back with the URL it started with."""
+    async with Service() as s:
+        alice, bob, log = await s.talk()
+        first = await say(s, alice, log, "one")
+        second = await say(s, alice, log, "two")
+        begin = await pull(s, bob, f"after=0&limit={first}")
+        assert ids(begin["entries"])[-1] == (log, first)
+        async with listening(s, bob, "?after=0", Last_Event_ID=begin["cursor"]) as stream:
+            [event] = await take(stream, 1)
+            assert event.json["entry"]["seq"] == second
+
+
+async def test_RB12_membership_decides_what_comes() -> None:
+    """Since the join, up to the leave, nothing between, and again since the next join."""
+    async with Service() as s:
+        alice, bob, _ = await s.talk()
+        carol = await s.join("carol")
+        start = (await pull(s, bob, ""))["cursor"]
+        group = (await do(s, alice, "chat.create", title="g", members=["carol"]))["log"]
+        await say(s, carol, group, "before")
+        joined = (await do(s, alice, "chat.invite", group, users=["bob"]))["seq"]
+        inside = await say(s, carol, group, "inside")
+        left = (await do(s, alice, "chat.remove", group, users=["bob"]))["seq"]
+        await say(s, carol, group, "outside")
+        again = (await do(s, alice, "chat.invite", group, users=["bob"]))["seq"]
+        after = await say(s, carol, group, "after")
+        async with listening(s, bob, f"?cursor={start}") as stream:
+            told = [event.json for event in await take(stream, 2)]
+        assert ids(told) == [(group, again), (group, after)]
+        assert ids((await pull(s, bob, f"cursor={start}"))["entries"]) == ids(told)
+        await do(s, alice, "chat.remove", group, users=["bob"])
+        await say(s, carol, group, "outside2")
+        gone = await pull(s, bob, f"cursor={start}")
+        assert ids(gone["entries"])[-1][1] == after + 1
+        assert joined < inside < left < again
+
+
+async def test_RB12_leave_and_rejoin_reach_who_waits() -> None:
+    """A receiver that is connected meanwhile gets the leave itself, nothing after, and the join."""
+    async with Service() as s:
+        alice, bob, _ = await s.talk()
+        carol = await s.join("carol")
+        group = (await do(s, alice, "chat.create", title="g", members=["carol"]))["log"]
+        async with listening(s, bob) as stream:
+            await cursor_of(stream)
+            joined = (await do(s, alice, "chat.invite", group, users=["bob"]))["seq"]
+            assert ids([(await take(stream, 1))[0].json]) == [(group, joined)]
+            left = (await do(s, alice, "chat.remove", group, users=["bob"]))["seq"]
+            assert ids([(await take(stream, 1))[0].json]) == [(group, left)]
+            await say(s, carol, group, "outside")
+            again = (await do(s, alice, "chat.invite", group, users=["bob"]))["seq"]
+            assert ids([(await take(stream, 1))[0].json]) == [(group, again)]
+
+
+async def test_RB12_large_logs_wake_their_members() -> None:
+    """Also of a log that grows large, and that is joined, while the receiver waits."""
+    async with Service(**{"logs.large_above": 3, "receivers.comment_ms": 60_000}) as s:
+        alice, bob, _ = await s.talk()
+        for name in ("carol", "dave", "erin"):
+            await s.join(name)
+        group = (await do(s, alice, "chat.create", title="g", members=["bob", "carol"]))["log"]
+        erin = (
+            await s.post("/v1/token", {"user": "erin", "password": "correct horse battery"})
+        ).json()
+        async with listening(s, bob) as stream, listening(s, erin["token"]) as late:
+            await cursor_of(stream)
+            await cursor_of(late)
+            grown = (await do(s, alice, "chat.invite", group, users=["dave"]))["seq"]
+            assert ids([(await take(stream, 1))[0].json]) == [(group, grown)]
+            more = await say(s, alice, group, "large-now")
+            assert ids([(await take(stream, 1))[0].json]) == [(group, more)]
+            joined = (await do(s, alice, "chat.invite", group, users=["erin"]))["seq"]
+            assert ids([(await take(late, 1))[0].json]) == [(group, joined)]
+            last = await say(s, alice, group, "for-erin-too")
+            assert ids([(await take(late, 1))[0].json]) == [(group, last)]
+
+
+async def test_RB12_recalled_hidden_and_cleared_are_as_in_a_read() -> None:
+    """The bodies are gone, what was deleted for me is `hidden`, what was cleared does not come."""
+    async with Service() as s:
+        alice, bob, log = await s.talk()
+        recalled = await say(s, alice, log, "secret")
+        hidden = await say(s, alice, log, "not-for-me")
+        await do(s, alice, "chat.recall", log, seq=recalled)
+        await do(s, bob, "chat.delete", log, seqs=[hidden])
+        told = {
+            update["entry"]["seq"]: update["entry"]
+            for update in (await pull(s, bob, "after=0"))["entries"]
+        }
+        assert told[recalled]["body"] == {}
+        assert (told[hidden]["type"], told[hidden]["body"]) == ("hidden", {})
+        await do(s, bob, "chat.clear", log)
+        seq = await say(s, alice, log, "fresh")
+        assert (log, seq) == ids((await pull(s, bob, "after=0"))["entries"])[-1]
+        assert len(ids((await pull(s, bob, "after=0"))["entries"])) <= 2
+
+
+async def test_RB13_one_log_only() -> None:
+    """`log` leaves the others out, and is refused where it is none of the user's."""
+    async with Service() as s:
+        alice, bob, log = await s.talk()
+        other = (await do(s, alice, "chat.create", title="x"))["log"]
+        seq = await say(s, alice, log, "here")
+        await say(s, alice, other, "there")
+        found = ids((await pull(s, alice, f"after=0&log={log}"))["entries"])
+        assert {name for name, _ in found} == {log} and found[-1] == (log, seq)
+        headers = {"Authorization": f"Bearer {bob}"}
+        for path in ("updates", "events"):
+            got = await s.http.get(f"/v1/{path}?log={other}", headers=headers)
+            assert_problem(got, 403, 202)
+            assert_problem(await s.http.get(f"/v1/{path}?log=x", headers=headers), 400, 107)
+
+
+@pytest.mark.parametrize("path", ["/v1/updates", "/v1/events"])
+async def test_RB13_wrong_places_are_refused(path: str) -> None:
+    """Not a cursor; one of a store that had more; no number."""
+    async with Service() as s:
+        token = await s.join("alice")
+        assert_problem(await s.get(f"{path}?cursor=nonsense", token), 422, 106)
+        assert_problem(await s.get(f"{path}?after=5", token), 422, 106)
+        assert_problem(await s.get(f"{path}?cursor=c1-ffffff", token), 404, 109)
+        assert_problem(await s.get(path, token, Last_Event_ID="nonsense"), 422, 106)
+        assert_problem(await s.get("/v1/updates?limit=0", token), 422, 106)
+        assert not len(s.node.gateway.updates)
+
+
+async def test_RB14_ticket_is_good_once() -> None:
+    """In the name of who got it; not twice, not late, and not for another endpoint."""
+    async with Service(**{"receivers.ticket_ms": 60_000}) as s:
+        alice, bob, log = await s.talk()
+        got = await s.post("/v1/events/ticket", {}, bob)
+        assert got.status_code == 201, got.text
+        ticket = got.json()["ticket"]
+        assert_problem(await s.http.get(f"/v1/updates?ticket={ticket}"), 401, 201)
+        async with listening(s, "", f"?ticket={ticket}") as stream:
+            await cursor_of(stream)
+            seq = await say(s, alice, log, "hi")
+            assert ids([(await take(stream, 1))[0].json]) == [(log, seq)]
+        assert_problem(await s.http.get(f"/v1/events?ticket={ticket}"), 401, 201)
+        assert_problem(await s.post("/v1/events/ticket", {}), 401, 201)
+    async with Service(**{"receivers.ticket_ms": 1}) as s:
+        token = await s.join("alice")
+        ticket = (await s.post("/v1/events/ticket", {}, token)).json()["ticket"]
+        await asyncio.sleep(0.01)
+        assert_problem(await s.http.get(f"/v1/events?ticket={ticket}"), 401, 201)
+
+
+async def test_RB15_who_may_not_read_any_more_is_cut_off() -> None:
+    """A device that is logged out at once, a disabled account at the next look."""
+    async with Service(**{"receivers.comment_ms": 200}) as s:
+        token = await s.join("alice", "phone")
+        other = await s.join("bob")
+        for hit, who in (("device", token), ("account", other)):
+            async with listening(s, who) as stream:
+                await cursor_of(stream)
+                if hit == "device":
+                    identity = await s.node.authenticator.authenticate(token)
+                    s.bus.publish(Evicted("main", "alice", "phone", identity.epoch, 206))
+                else:
+                    directory = s.node.authenticator._directory
+                    account = await directory.user("main", "bob")
+                    await directory.put_user(replace(account, disabled=True))
+                async with asyncio.timeout(10):
+                    assert [event.json for event in [e async for e in stream] if event.data] == []
+        await eventually(lambda: not len(s.node.gateway.updates))
+
+
+async def test_RB16_receivers_are_counted_and_given_back() -> None:
+    """A user's limit holds for streams and waiting polls together; who goes makes room."""
+    async with Service(**{"limits.connections_per_user": 2}) as s:
+        token = await s.join("alice")
+        headers = {"Authorization": f"Bearer {token}"}
+        start = (await pull(s, token, ""))["cursor"]
+        path = f"/v1/updates?cursor={start}&wait=20"
+        waiting = asyncio.create_task(s.http.get(path, headers=headers, timeout=LONG))
+        async with listening(s, token) as stream:
+            await cursor_of(stream)
+            await eventually(lambda: len(s.node.gateway.updates) == 2)
+            assert_problem(await s.get("/v1/events", token), 503, 304)
+            assert_problem(await s.get("/v1/updates", token), 503, 304)
+        waiting.cancel()  # closes its connection
+        await eventually(lambda: not len(s.node.gateway.updates))
+        assert (await s.get("/v1/updates", token)).status_code == 200
+
+
+async def test_RB16_head_of_a_stream_ends() -> None:
+    """HEAD tells the headers and holds nothing."""
+    async with Service() as s:
+        token = await s.join("alice")
+        got = await s.http.head("/v1/events", headers={"Authorization": f"Bearer {token}"})
+        assert got.status_code == 200
+        assert got.headers["content-type"].startswith("text/event-stream")
+        assert not len(s.node.gateway.updates)
+
+
+async def test_RB16_slow_reader_is_read_for_no_further() -> None:
+    """What a stream's reader does not take stays in the store; all of it comes in the end."""
+    options = {
+        f"limits.rates.{n}": {"rate": 0, "burst": 1} for n in ("connection", "user", "log", "ip")
+    }
+    async with Service(**options) as s:
+        alice, bob, log = await s.talk()
+        start = (await pull(s, bob, ""))["cursor"]
+        head = f"GET /v1/events?cursor={start} HTTP/1.1\r\nHost: x\r\n"
+        head += f"Authorization: Bearer {bob}\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", s.front.port, limit=1024)
+        writer.write(head.encode())
+        for number in range(400):
+            await say(s, alice, log, f"{number:04}" + "x" * 7500)
+        got = b""
+        async with asyncio.timeout(30):
+            while got.count(b"\nid: c1-") < 401:  # with the one that only tells the cursor
+                chunk = await reader.read(65536)
+                assert chunk, "the stream ended"
+                got += chunk
+        told = [
+            line[6:] for line in got.split(b"\n") if line.startswith(b"data: ") and b"entry" in line
+        ]
+        seqs = [httpx.Response(200, content=line).json()["entry"]["seq"] for line in told]
+        assert seqs == list(range(seqs[0], seqs[0] + 400))
+        writer.close()
+        await eventually(lambda: not len(s.node.gateway.updates))
+
+
+async def test_RB17_closing_server_ends_streams_and_answers_polls() -> None:
+    """A waiting poll gets its cursor back, a stream ends; nobody is left hanging."""
+    async with Service() as s:
+        token = await s.join("alice")
+        start = (await pull(s, token, ""))["cursor"]
+        waiting = asyncio.create_task(pull(s, token, f"cursor={start}&wait=25"))
+        async with listening(s, token) as stream:
+            await cursor_of(stream)
+            await eventually(lambda: len(s.node.gateway.updates) == 2)
+            await s.node.gateway.drain(5.0)
+            async with asyncio.timeout(10):
+                assert (await waiting) == {"cursor": start, "entries": [], "more": False}
+                assert [event async for event in stream] == []
+        assert_problem(await s.get("/v1/events", token), 503, 306)
