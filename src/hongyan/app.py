@@ -13,7 +13,9 @@ from pathlib import Path
 
 import structlog
 
+from hongyan.adapters.images import WorkerPictures
 from hongyan.adapters.jwks import issuers as trusted_issuers
+from hongyan.adapters.localdisk import LocalDiskBlobs
 from hongyan.adapters.memory.audit import MemoryAudit
 from hongyan.adapters.memory.bus import MemoryBus
 from hongyan.adapters.memory.clock import SystemClock
@@ -21,13 +23,16 @@ from hongyan.adapters.memory.outlets import MemoryOutlets
 from hongyan.adapters.secret import load_or_create_secret
 from hongyan.adapters.sqlite import SqliteDirectory, SqliteOutlets, SqliteStore
 from hongyan.adapters.sqlite.audit import SqliteAudit
+from hongyan.adapters.sqlite.filerecords import SqliteFileRecords
 from hongyan.adapters.sqlite_search import SqliteSearch
+from hongyan.adapters.uploads import LocalUploads
 from hongyan.adapters.webhook import WebhookPoster
 from hongyan.config import Config, check_kinds
 from hongyan.engine.audit import Trail
 from hongyan.engine.auth import Authenticator
 from hongyan.engine.backends import BackEnds
 from hongyan.engine.consumers import Consumer, SearchSink
+from hongyan.engine.files_service import FileAdapters, FileService
 from hongyan.engine.gateway import Gateway, Parts
 from hongyan.engine.hub import Hub
 from hongyan.engine.inspect import Inspector
@@ -48,6 +53,7 @@ from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
 from hongyan.telemetry import Metrics, measure_loop_lag
 from hongyan.transport.console import ConsoleRoutes
+from hongyan.transport.files import FileRoutes
 from hongyan.transport.front import Front, bind
 from hongyan.transport.http import Part, build_http
 from hongyan.transport.pages import page_routes
@@ -77,11 +83,13 @@ class Node:
         sessions: Sessions,
         operations: Operations,
         back_ends: BackEnds,
+        files: FileService | None = None,
     ) -> None:
         """Made by `build_engine`."""
         self.sessions, self.operations, self.back_ends = sessions, operations, back_ends
         self.gateway, self.authenticator, self.hub = gateway, authenticator, hub
         self.consumers, self.metrics, self.cache = consumers, metrics, cache
+        self.files = files
         self._lag: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -92,12 +100,16 @@ class Node:
         self._lag = asyncio.get_running_loop().create_task(measure_loop_lag(self.metrics))
         self.operations.start()
         self.back_ends.start()
+        if self.files is not None:
+            self.files.start()
 
     async def stop(self, seconds: float = STOP_S) -> None:
         """Say goodbye, settle, stop. The adapters are closed by who made them."""
         await self.gateway.drain(seconds)
         await self.operations.stop()
         await self.back_ends.stop()
+        if self.files is not None:
+            await self.files.stop(seconds)
         for consumer in self.consumers:
             await consumer.stop(seconds)
         if self._lag is not None:
@@ -123,10 +135,11 @@ def build_engine(
     audit: Audit | None = None,
     outlets: Outlets | None = None,
     poster: Poster | None = None,
+    files: FileAdapters | None = None,
 ) -> Node:
     """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code;
     without `audit` the list of administrative acts lives in memory, as without `outlets` webhooks,
-    hooks and pulls do. `poster` sends to the outside.
+    hooks and pulls do. `poster` sends to the outside. Without `files` there are no uploads.
 
     Raises:
         ConfigError: a setting of a kind that there is not.
@@ -161,8 +174,25 @@ def build_engine(
         clock=clock,
     )
 
+    service: FileService | None = None
+    if files is not None and config.files.enabled:
+        service = FileService(
+            config,
+            files,
+            store=store,
+            directory=directory,
+            reader=reader,
+            kinds=kinds,
+            clock=clock,
+            asks=limits.asks,
+            secret=secret,
+        )
+        service.show(metrics)
+
     def appended() -> None:
         indexer.wake()
+        if service is not None:
+            service.wake()
         back_ends.wake()
 
     hub.on_appended = appended
@@ -232,6 +262,7 @@ def build_engine(
         sessions,
         operations,
         back_ends,
+        service,
     )
 
 
@@ -340,6 +371,11 @@ class Server:
             lambda requests: SessionRoutes(requests, node.sessions, bus.publish).routes(),
             lambda requests: ConsoleRoutes(requests, node.operations, bus.publish).routes(),
             lambda requests: WebhookRoutes(requests, node.back_ends.webhooks).routes(),
+            lambda requests: (
+                FileRoutes(requests, node.files.files, node.files.links).routes()
+                if node.files is not None
+                else []
+            ),
             lambda _: page_routes(),
         ]
 
@@ -351,8 +387,10 @@ class Server:
         closing.push_async_callback(store.close)
         search = SqliteSearch(data / "search.db")
         closing.push_async_callback(search.close)
+        files = self._open_files(data, store)
         self.node = build_engine(
             config,
+            files=files,
             store=store,
             directory=SqliteDirectory(store),
             audit=SqliteAudit(store),
@@ -364,6 +402,17 @@ class Server:
             issuers=trusted_issuers(config.tokens),
         )
         return self.node, store
+
+    def _open_files(self, data: Path, store: SqliteStore) -> FileAdapters:
+        """What files are kept with: `blobs` and `uploads` of the data directory."""
+        closing = self._closing
+        blobs = LocalDiskBlobs(data / "blobs", SystemClock())
+        closing.push_async_callback(blobs.close)
+        uploads = LocalUploads(data / "uploads")
+        closing.push_async_callback(uploads.close)
+        pictures = WorkerPictures(pixels=self._config.files.picture_pixels)
+        closing.push_async_callback(pictures.close)
+        return FileAdapters(SqliteFileRecords(store), uploads, blobs, pictures)
 
     async def stop(self) -> None:
         """Take no more connections, say goodbye, settle, close. Idempotent."""

@@ -63,7 +63,7 @@ class LocalDiskBlobs:
                 path.unlink()
             if remains:
                 logger.info("unfinished uploads removed", count=len(remains), path=str(self._tmp))
-            _sync_directory(root)
+            sync_directory(root)
         except OSError as exc:
             raise StoreDown(f"blobs in {root}: {exc}") from exc
         self._threads = ThreadPoolExecutor(threads, "blobs")
@@ -166,7 +166,7 @@ class LocalDiskBlobs:
                     note = _Note(media_type, self._clock.now_ms())
                     _write_note(path, note, upload.path.with_suffix(".json"))
                 upload.path.replace(path)
-                _sync_directory(path.parent)
+                sync_directory(path.parent)
         return BlobInfo(digest, size, note.media_type, note.created_at)
 
     def _adopt(self, source: Path, digest: str, media_type: str) -> BlobInfo:
@@ -190,7 +190,7 @@ class LocalDiskBlobs:
                 _copy(source, temporary)
                 temporary.replace(path)
                 source.unlink(missing_ok=True)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         return BlobInfo(digest, size, note.media_type, note.created_at)
 
     def _info(self, digest: str) -> BlobInfo | None:
@@ -210,7 +210,7 @@ class LocalDiskBlobs:
             except FileNotFoundError:
                 return False
             _note_path(path).unlink(missing_ok=True)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
         return True
 
 
@@ -328,10 +328,10 @@ def _make_directories(root: Path, folder: Path) -> None:
     for path in (folder.parent, folder):
         if not path.is_dir():
             path.mkdir(exist_ok=True)
-            _sync_directory(path.parent)
+            sync_directory(path.parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
     """Make names in a directory durable."""
     number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
