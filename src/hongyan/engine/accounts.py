@@ -260,6 +260,13 @@ class Accounts:
             await self._directory.put_user(account)
         return account, await self._connected(account, Unauthenticated.code)
 
+    async def end_logins(self, account: User) -> None:
+        """Void every token of this server for the account's logins so far."""
+        async with self._changing:
+            known = await self._directory.user(account.tenant, account.user) or account
+            since = max(self._clock.now_ms(), known.valid_from) + 1
+            await self._directory.put_user(replace(known, valid_from=since))
+
     async def set_disabled(self, by: Identity, user: str, disabled: bool) -> list[Evicted]:
         """Disable or enable an account. Publish what is returned: connections end by it.
 

@@ -13,8 +13,25 @@ from hongyan.engine.accounts import Accounts
 from hongyan.engine.identity import SCOPES, Identity
 from hongyan.engine.passwords import Passwords
 from hongyan.engine.tokens import OWN, Claims, Tokens
-from hongyan.model.errors import BadArgs, Disabled, Forbidden, Kicked, NoSuchUser, Unauthenticated
-from hongyan.model.ids import DEVICE, TENANT, USER, DeviceId, TenantId, UserId, check
+from hongyan.model.errors import (
+    BadArgs,
+    Clash,
+    Disabled,
+    Forbidden,
+    Kicked,
+    NoSuchUser,
+    Unauthenticated,
+)
+from hongyan.model.ids import (
+    DEVICE,
+    TENANT,
+    USER,
+    DeviceId,
+    TenantId,
+    UserId,
+    check,
+    hashed_name,
+)
 from hongyan.ports import ApiKey, Clock, Device, Directory, Evicted, User
 from hongyan.telemetry import Metrics
 
@@ -144,16 +161,26 @@ class Authenticator:
         newest = max((max(device.epoch, device.kicked) for device in devices), default=0)
         return max(self._clock.now_ms(), account.valid_from, newest + 1)
 
-    async def create_key(self, tenant: TenantId, scopes: tuple[str, ...]) -> tuple[ApiKey, str]:
-        """A new API key and its text, which cannot be shown again.
+    async def create_key(
+        self, tenant: TenantId, scopes: tuple[str, ...], *, user: str = "", op: str = ""
+    ) -> tuple[ApiKey, str]:
+        """A new API key and its text, which cannot be shown again. With the scope `send` it
+        speaks for `user`. `op` names the creation: the same one makes no second key.
 
         Raises:
-            BadArgs: no scope, or one that does not exist.
+            BadArgs: no scope, or one that does not exist. NoSuchUser, BadId.
+            Clash: `op` made a key before; its text is gone, so drop it and make another.
         """
         check(TENANT, tenant, "tenant")
         if not scopes or not SCOPES.issuperset(scopes):
             raise BadArgs(f"scopes are some of {', '.join(sorted(SCOPES))}")
-        key_id = secrets.token_hex(6)
+        if user:
+            account = await self._directory.user(tenant, UserId(check(USER, user, "user")))
+            if account is None:
+                raise NoSuchUser
+        key_id = hashed_name("key", tenant, op)[:12] if op else secrets.token_hex(6)
+        if op and any(key.id == key_id for key in await self._directory.keys(tenant)):
+            raise Clash(f"this made key {key_id} before; its text cannot be shown again")
         text = f"{KEY_PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
         key = ApiKey(
             id=key_id,
@@ -161,6 +188,7 @@ class Authenticator:
             digest=hashlib.sha256(text.encode()).digest(),
             scopes=tuple(sorted(set(scopes))),
             created_at=self._clock.now_ms(),
+            user=UserId(user),
         )
         await self._directory.put_key(key)
         return key, text
@@ -188,9 +216,14 @@ class Authenticator:
         key = await self._directory.key(digest)
         if key is None or not hmac.compare_digest(key.digest, digest):
             raise Unauthenticated("no such API key")
+        speaker = UserId("")
+        if key.user and "send" in key.scopes:
+            account = await self._directory.user(key.tenant, key.user)
+            if account is not None and not account.disabled:
+                speaker = key.user
         return Identity(
             tenant=key.tenant,
-            user=UserId(""),
+            user=speaker,
             epoch=key.created_at,
             admin="admin" in key.scopes,
             scopes=key.scopes,
@@ -198,19 +231,36 @@ class Authenticator:
         )
 
     async def act_as(self, identity: Identity, user: str) -> Identity:
-        """The same tenant's `user`, in whose name an API key calls.
+        """The same tenant's `user`, in whose name an API key calls: anybody with the scope
+        `send_as`, else only the service user that the key speaks for.
 
         Raises:
-            Forbidden: not an API key with the scope `send_as`. NoSuchUser, Disabled, BadId.
+            Forbidden: not an API key, or none that may. NoSuchUser, Disabled, BadId.
         """
-        if not identity.scopes or not identity.may("send_as"):
+        if not identity.scopes:
+            raise Forbidden("only an API key speaks for others")
+        if not (identity.may("send_as") or (identity.user and identity.user == user)):
             raise Forbidden("the key lacks the scope send_as")
         account = await self._directory.user(identity.tenant, UserId(check(USER, user, "user")))
         if account is None:
             raise NoSuchUser
         if account.disabled:
             raise Disabled
-        return replace(identity, user=account.user, admin=False)
+        # What `admin` carries is carried on, but for the power over rules that no user has.
+        scopes = tuple(sorted(SCOPES - {"admin"})) if identity.admin else identity.scopes
+        return replace(identity, user=account.user, admin=False, scopes=scopes)
+
+    async def other(self, by: Identity, user: str) -> User:
+        """An account that `by` may get a token for: of an administrator only for one.
+
+        Raises: Forbidden, NoSuchUser, BadId.
+        """
+        account = await self._directory.user(by.tenant, UserId(check(USER, user, "user")))
+        if account is None:
+            raise NoSuchUser
+        if account.admin and not by.admin:
+            raise Forbidden("only an administrator speaks for administrators")
+        return account
 
     async def login(
         self, tenant: str, user: str, password: str, *, device: str = "", ip: str = ""

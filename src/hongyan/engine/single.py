@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from hongyan.engine.auth import Identity
+from hongyan.engine.broadcasts import Broadcasts
 from hongyan.engine.budget import note
 from hongyan.engine.callers import Caller
+from hongyan.engine.erasure import Erasures
 from hongyan.engine.parts import Parts
+from hongyan.engine.persons import Persons
 from hongyan.engine.signs import told
 from hongyan.engine.sync import owned
 from hongyan.model.errors import Forbidden, GoingAway, Unauthenticated
@@ -19,6 +22,8 @@ class SingleRequests:
     def __init__(self, parts: Parts) -> None:
         """Shares the gateway's parts."""
         self._p = parts
+        self.persons, self.erasures = Persons(parts), Erasures(parts)
+        self.broadcasts = Broadcasts(parts)
         self._draining = False
 
     def _request(self, identity: Identity, ip: str) -> Caller:

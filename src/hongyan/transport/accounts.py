@@ -15,7 +15,7 @@ from hongyan.model.ids import DeviceId
 from hongyan.ports import Evicted, Hint
 from hongyan.transport.audited import OWN, note, record
 from hongyan.transport.declare import Doc
-from hongyan.transport.requests import Requests, json_answer, route
+from hongyan.transport.requests import Requests, json_answer, op_of, route
 
 
 class TokenRequest(msgspec.Struct):
@@ -74,6 +74,17 @@ class LogoutRequest(msgspec.Struct):
     device: str = ""
 
 
+class RegisteredAnswer(msgspec.Struct):
+    """The account that was made."""
+
+    tenant: str
+    user: str
+
+
+class Nothing(msgspec.Struct):
+    """Done; there is nothing to tell."""
+
+
 class AccountRoutes:
     """The handlers. Hints of what must be disconnected go to the bus."""
 
@@ -84,22 +95,12 @@ class AccountRoutes:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            route("/v1/token", "POST", self.token, audit=OWN),
-            route("/v1/claim", "POST", self.claim, audit=OWN),
-            route(
-                "/v1/register",
-                "GET",
-                self.registration,
-                Doc(
-                    summary="May anybody make an account?",
-                    tag="accounts",
-                    access="open",
-                    answer=RegistrationAnswer,
-                ),
-            ),
-            route("/v1/register", "POST", self.register, audit="users.create"),
-            route("/v1/password", "POST", self.password, audit=OWN),
-            route("/v1/logout", "POST", self.logout, audit=OWN),
+            route("/v1/token", "POST", self.token, TOKEN, audit=OWN),
+            route("/v1/claim", "POST", self.claim, CLAIM, audit=OWN),
+            route("/v1/register", "GET", self.registration, REGISTRATION),
+            route("/v1/register", "POST", self.register, REGISTER, audit="users.create"),
+            route("/v1/password", "POST", self.password, PASSWORD, audit=OWN),
+            route("/v1/logout", "POST", self.logout, LOGOUT, audit=OWN),
         ]
 
     async def token(self, request: Request) -> Response:
@@ -144,8 +145,9 @@ class AccountRoutes:
             admin=body.admin,
             by=by,
             ip=self._requests.ip(request),
+            op=op_of(request),
         )
-        return json_answer({"tenant": body.tenant, "user": body.user}, 201)
+        return json_answer(RegisteredAnswer(body.tenant, body.user), 201)
 
     async def password(self, request: Request) -> Response:
         """Change one's password: a new token, the other devices are disconnected."""
@@ -170,4 +172,57 @@ class AccountRoutes:
         now = int(time.time() * 1000)  # the device may hold a later login than who asks
         code = Unauthenticated.code
         self._publish(Evicted(who.tenant, who.user, DeviceId(device), max(who.epoch, now), code))
-        return json_answer({})
+        return json_answer(Nothing())
+
+
+TOKEN = Doc(
+    summary="Log in",
+    text="With `device`, the token is good for that device only.",
+    tag="accounts",
+    access="open",
+    body=TokenRequest,
+    answer=TokenAnswer,
+    errors=(401, 403),
+)
+CLAIM = Doc(
+    summary="Become the first administrator",
+    text="With the one-time code that the server prints at its first start.",
+    tag="accounts",
+    access="open",
+    body=ClaimRequest,
+    answer=TokenAnswer,
+    errors=(401, 403),
+)
+REGISTRATION = Doc(
+    summary="May anybody make an account?",
+    tag="accounts",
+    access="open",
+    answer=RegistrationAnswer,
+)
+REGISTER = Doc(
+    summary="Make an account",
+    text="For oneself where registration is open; administrators and keys with the scope `users`"
+    " make accounts in their tenant.",
+    tag="accounts",
+    access="open",
+    body=RegisterRequest,
+    answer=RegisteredAnswer,
+    status=201,
+    errors=(401, 403),
+    key_optional=True,
+)
+PASSWORD = Doc(
+    summary="Change the own password",
+    text="Answers a new token; the other devices are disconnected.",
+    tag="accounts",
+    body=PasswordRequest,
+    answer=TokenAnswer,
+    errors=(404,),
+)
+LOGOUT = Doc(
+    summary="Log one of the own devices out",
+    tag="accounts",
+    body=LogoutRequest,
+    body_required=False,
+    answer=Nothing,
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -14,8 +14,11 @@ from hongyan.model.errors import BadArgs, BadId
 from hongyan.model.ids import LogId, Seq
 from hongyan.model.log import Entry
 from hongyan.transport.audited import OWN
+from hongyan.transport.declare import Count, Doc, Param
 from hongyan.transport.requests import HEADERS, Requests, json_answer, route
 from hongyan.wire import frames as f
+
+Amount = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
 class Gateway(Protocol):
@@ -92,12 +95,12 @@ class CallRoutes:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            route("/v1/calls", "POST", self.call, audit=OWN),
+            route("/v1/calls", "POST", self.call, CALL, audit=OWN),
             # `path` takes slashes and is greedy, so a log named `…/calls` is found too.
-            route("/v1/logs/{log:path}/calls", "POST", self.call, audit=OWN),
-            route("/v1/logs/{log:path}/entries", "GET", self.entries),
-            route("/v1/sync", "GET", self.sync),
-            route("/v1/query/{name}", "POST", self.query, audit=OWN),
+            route("/v1/logs/{log:path}/calls", "POST", self.call, CALL_LOG, audit=OWN),
+            route("/v1/logs/{log:path}/entries", "GET", self.entries, ENTRIES),
+            route("/v1/sync", "GET", self.sync, SYNC),
+            route("/v1/query/{name}", "POST", self.query, QUERY, audit=OWN),
         ]
 
     async def call(self, request: Request) -> Response:
@@ -174,3 +177,73 @@ def numbers(request: Request, *names: str) -> dict[str, int]:
             raise BadArgs(f"{name}: {text[:40]!r} is not a number")
         given[name] = int(text)
     return given
+
+
+LOG = Param("log", "The log's id; slashes may be escaped (`%2F`).", place="path")
+CALL = Doc(
+    summary="Do a call that finds its log itself",
+    text="`chat.open`, `chat.create`, `own.block` …: see the page of the kind. The same call with"
+    " the same `Idempotency-Key` again does nothing and gives the first answer, with `repeat`.",
+    tag="logs",
+    body=CallRequest,
+    answer=CallAnswer,
+    errors=(404, 409),
+    scopes=("send", "send_as"),
+    calls=True,
+)
+CALL_LOG = Doc(
+    summary="Do a call in a log",
+    text="`chat.send`, `chat.recall` …: see the page of the kind. The same call with the same"
+    " `Idempotency-Key` again does nothing and gives the first answer, with `repeat`.",
+    tag="logs",
+    params=(LOG,),
+    body=CallRequest,
+    answer=CallAnswer,
+    errors=(404, 409),
+    scopes=("send", "send_as"),
+    calls=True,
+)
+ENTRIES = Doc(
+    summary="A range of a log",
+    text="The entries `after`, `before` or `around` a seq, at most one of the three; the newest"
+    " ones where none is given. Pages meet without a gap or a repeat, also while entries arrive.",
+    tag="logs",
+    params=(
+        LOG,
+        Param("after", "After this seq.", Count),
+        Param("before", "Before this seq; 0 = from the newest.", Count),
+        Param("around", "Around this seq.", Count),
+        Param("limit", "Entries, at most `limits.page`.", Amount),
+    ),
+    answer=PageAnswer,
+    errors=(404,),
+    scopes=("read",),
+)
+SYNC = Doc(
+    summary="What changed in the conversation list",
+    text="As the frame `sync` does: keep `upto` as the token when `more` is false.",
+    tag="logs",
+    params=(
+        Param("after", "The token of the last sync, or the last row's `useq`.", Count),
+        Param("upto", "Of the first page; 0 begins a sync.", Count),
+        Param("limit", "Rows, at most 500.", Count),
+        Param("large", "Digest of the large logs and their heads.", Count),
+    ),
+    answer=f.InboxPage,
+    scopes=("read",),
+)
+QUERY = Doc(
+    summary="Ask by name",
+    text="`members`, `log`, `receipts`, `search`, `presence`, `devices`, `users`, `people`; the"
+    " body is the query's args.",
+    tag="logs",
+    params=(
+        Param("name", "Of the query.", place="path"),
+        Param("log", "The log it is about, where it is about one."),
+    ),
+    body=dict[str, Any],
+    body_required=False,
+    answer=dict[str, Any],
+    errors=(404,),
+    scopes=("read",),
+)

@@ -23,6 +23,7 @@ from hongyan.model.errors import (
     TimedOut,
     Unauthenticated,
 )
+from hongyan.model.ids import OP, check
 from hongyan.transport import handshake as hs
 from hongyan.transport.audited import OWN, audited
 from hongyan.transport.declare import Doc, DocumentedRoute
@@ -124,6 +125,12 @@ def bearer(request: Request) -> str:
     """The token of the Authorization header, "" where there is none."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def op_of(request: Request) -> str:
+    """The header Idempotency-Key, "" where there is none. Raises BadId."""
+    op = request.headers.get("idempotency-key", "").strip('"')
+    return check(OP, op, "Idempotency-Key") if op else ""
 
 
 def route(
