@@ -13,6 +13,7 @@ from typing import Any, get_args
 import msgspec
 
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId
+from hongyan.model.live import Lane, LiveItem, Value
 from hongyan.model.log import Entry, InboxRow, Role
 from hongyan.wire import frames as f
 from hongyan.wire.codec import CODECS, canonical
@@ -34,6 +35,12 @@ REACTION = Entry(
     Seq(8), "reaction", BOB, AT + 1, 5, msgspec.Raw(b'{"emoji":"+1","on":true}'),
     target=Seq(7), slot="+1~bob",
 )  # fmt: skip
+ROOM = LogId("main/r/7")
+ROOM_STATE = msgspec.Raw(b'{"title":"Launch"}')
+DANMAKU = LiveItem(41, "danmaku", ALICE, AT, HELLO_TEXT, op=OpId("op-1"), device=PHONE)
+CAME = LiveItem(42, "came", BOB, AT + 5, msgspec.Raw(b"{}"), lane=Lane.LOW)
+ONLINE = Value("online", 9, msgspec.Raw(b"90210"))
+NO_PIN = Value("pinned", 4, msgspec.Raw(b"null"))
 SMALL_ROW = InboxRow(DIRECT, 12, Seq(7), 5, 1, 0, Role.MEMBER, Seq(1), Seq(6), Seq(7))
 FULL_ROW = InboxRow(
     GROUP, 13, Seq(90), 60, 3, 1, Role.OWNER, Seq(2), Seq(80), Seq(85), epoch=2, floor=Seq(3),
@@ -69,6 +76,7 @@ FRAMES: dict[str, f.Frame] = {
     "query": f.Query(9, "members", GROUP, msgspec.Raw(b'{"limit":10}')),
     "query without log": f.Query(10, "devices"),
     "subscribe": f.Subscribe(11, BIG),
+    "subscribe to a live log again": f.Subscribe(10, ROOM, 5, 1_700_000, 38),
     "unsubscribe": f.Unsubscribe(12, BIG),
     "cursor": f.Cursor(DIRECT, delivered=Seq(7), read=Seq(6)),
     "cursor durable": f.Cursor(DIRECT, read=Seq(7), mark=0, ref=13),
@@ -110,7 +118,13 @@ FRAMES: dict[str, f.Frame] = {
     "page": f.Page(5, DIRECT, [MESSAGE], [REACTION], Seq(1), Seq(8), 1, False),
     "result": f.Result(9, msgspec.Raw(b'{"members":[]}')),
     "behind": f.Behind(DIRECT, Seq(4_000)),
-    "gap": f.Gap(GROUP, 12, "load"),
+    "attached": f.Attached(
+        10, ROOM, 1_700_000, 41, [DANMAKU], [ONLINE], Seq(6), 10, 200, 77, ROOM_STATE, missed=3
+    ),
+    "attached to a silent log": f.Attached(10, ROOM, 1_700_000, 0, [], [], Seq(0), 0, 200, 0),
+    "live": f.Live(ROOM, 1_700_000, [DANMAKU, CAME]),
+    "values": f.Values(ROOM, 1_700_000, 77, 78, [ONLINE, NO_PIN]),
+    "gap": f.Gap(GROUP, 12, "sampled"),
     "reset": f.Reset(DIRECT, Seq(101), 2),
     "pong": f.Pong(AT, 12, 2_155_684_603),
     "goodbye": f.Goodbye(306, "The server is closing.", 2_750),

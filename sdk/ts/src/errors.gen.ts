@@ -92,6 +92,30 @@ export class UnsupportedVersion extends BadRequest {
   static override readonly label: string = "UnsupportedVersion";
 }
 
+/** The upload goes on at another place: ask where (HEAD), and send from there. */
+export class BadOffset extends BadRequest {
+  static override readonly code: number = 120;
+  static override readonly label: string = "BadOffset";
+}
+
+/** The bytes are not those the checksum was made of; they were thrown away, send them again. */
+export class BadChecksum extends BadRequest {
+  static override readonly code: number = 121;
+  static override readonly label: string = "BadChecksum";
+}
+
+/** It was here and is not any more: an upload that expired or was ended. */
+export class Gone extends BadRequest {
+  static override readonly code: number = 122;
+  static override readonly label: string = "Gone";
+}
+
+/** The file is broken, is not what it must be, or its type is not taken here. */
+export class BadFile extends BadRequest {
+  static override readonly code: number = 123;
+  static override readonly label: string = "BadFile";
+}
+
 /** The token is missing, wrong or expired: get a new one and say hello again. */
 export class Unauthenticated extends Denied {
   static override readonly code: number = 201;
@@ -144,6 +168,12 @@ export class WrongPassword extends Denied {
 export class Forbidden extends Denied {
   static override readonly code: number = 209;
   static override readonly label: string = "Forbidden";
+}
+
+/** The operator's own back end was asked and refused this; the text is what it says. */
+export class RefusedByHook extends Denied {
+  static override readonly code: number = 210;
+  static override readonly label: string = "RefusedByHook";
 }
 
 /** The outcome is unknown: retry with the same op_id, never with a new one. */
@@ -200,6 +230,18 @@ export class TimedOut extends Transient {
   static override readonly label: string = "TimedOut";
 }
 
+/** The operator's own back end must be asked first and does not answer; retry. */
+export class HookDown extends Transient {
+  static override readonly code: number = 310;
+  static override readonly label: string = "HookDown";
+}
+
+/** Another request sends bytes to this upload now. */
+export class UploadBusy extends Transient {
+  static override readonly code: number = 320;
+  static override readonly label: string = "UploadBusy";
+}
+
 /** Every class a code stands for. */
 export const REFUSALS = [
   BadFrame,
@@ -217,6 +259,10 @@ export const REFUSALS = [
   Full,
   NoSuchUser,
   UnsupportedVersion,
+  BadOffset,
+  BadChecksum,
+  Gone,
+  BadFile,
   Unauthenticated,
   NotAMember,
   RoleTooLow,
@@ -226,6 +272,7 @@ export const REFUSALS = [
   Disabled,
   WrongPassword,
   Forbidden,
+  RefusedByHook,
   StoreDown,
   Conflict,
   TooFast,
@@ -235,4 +282,6 @@ export const REFUSALS = [
   TooSlow,
   Replaced,
   TimedOut,
+  HookDown,
+  UploadBusy,
 ];

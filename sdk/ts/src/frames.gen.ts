@@ -6,6 +6,15 @@ export const JSON_SUBPROTOCOL = "hongyan.v1.json";
 
 export const MSGPACK_SUBPROTOCOL = "hongyan.v1.msgpack";
 
+/** What this server takes from one connection. */
+export interface Limits {
+  message_bytes: number;
+  /** calls, reads and queries waiting for an answer */
+  window: number;
+  /** entries in a page */
+  page: number;
+}
+
 /**
  * One record of a log, as stored and as delivered.
  *
@@ -104,13 +113,29 @@ export interface InboxPage {
   large: [string, number][];
 }
 
-/** What this server takes from one connection. */
-export interface Limits {
-  message_bytes: number;
-  /** calls, reads and queries waiting for an answer */
-  window: number;
-  /** entries in a page */
-  page: number;
+/** One live item as it is delivered. `body` is JSON, encoded once. */
+export interface LiveItem {
+  /** position in the epoch, dense from 1 over all items of the log */
+  off: number;
+  /** of the log's kind */
+  type: string;
+  from: string;
+  /** ms */
+  at: number;
+  body: Json;
+  lane: number;
+  /** the call it came from */
+  op: string;
+  /** the sender's */
+  device: string;
+}
+
+/** The newest value of a key. `value` null: the key is gone. */
+export interface Value {
+  key: string;
+  /** grows with each change of this key, within an epoch */
+  version: number;
+  value: Json;
 }
 
 /** The session is open. */
@@ -252,11 +277,63 @@ export interface Behind {
   head: number;
 }
 
-/** `n` entries of a live log were not sent and will not be, for `reason`. */
+/**
+ * Answer to `subscribe` for a live log: what a viewer who comes now needs, in one frame.
+ *
+ * `items` are the newest, in rising offset; `values` all of them. `head` is the last seq of the
+ * log's durable entries (gifts): read what you lack. `missed` items of the viewer's own epoch
+ * are not in `items` any more.
+ */
+export interface Attached {
+  t: "attached";
+  ref: number;
+  log: string;
+  /** of offsets and versions: another one = all that is held is void */
+  epoch: number;
+  /** newest offset */
+  off: number;
+  items: LiveItem[];
+  values: Value[];
+  head: number;
+  /** items a second that this connection is shown; 0 = all */
+  rate: number;
+  tick_ms: number;
+  /** of the values: the next `values` frame says it as `prev` */
+  seq: number;
+  /** what the kind shows of its state */
+  state: Json;
+  missed: number;
+}
+
+/** Items of a live log, of one tick. What is left out is told by `gap`. */
+export interface Live {
+  t: "live";
+  log: string;
+  epoch: number;
+  items: LiveItem[];
+}
+
+/**
+ * Values that changed, each the newest of its key. `prev` is the `seq` before: when it is
+ * not the one you have, subscribe again for all values; what you hold stays right meanwhile.
+ */
+export interface Values {
+  t: "values";
+  log: string;
+  epoch: number;
+  prev: number;
+  seq: number;
+  values: Value[];
+}
+
+/**
+ * `n` items of a live log were not sent and will not be, for `reason`: sampled, shed, slow or
+ * epoch.
+ */
 export interface Gap {
   t: "gap";
   log: string;
-  /** entries */
+  /** items */
   n: number;
   reason: string;
 }
@@ -376,11 +453,22 @@ export interface Query {
   args?: Json;
 }
 
-/** Get what happens in a log from now on (members get it without asking). */
+/**
+ * Get what happens in a log from now on (members get it without asking). Answered by `ack`,
+ * for a live log by `attached`, or `fail`.
+ *
+ * `epoch` and `after` (offset) say what a viewer who comes back has seen.
+ */
 export interface Subscribe {
   t: "subscribe";
   ref: number;
   log: string;
+  /** live items a second at most; 0 = as the log says */
+  rate?: number;
+  /** of a live log */
+  epoch?: number;
+  /** offset */
+  after?: number;
 }
 
 /** Do not get it any more on this connection. */
@@ -409,14 +497,16 @@ export interface Bye {
 export type ClientFrame = Hello | Call | Read | Sync | Query | Subscribe | Unsubscribe | (Pick<Cursor, "t" | "log"> & Partial<Cursor>) | (Pick<Signal, "t" | "log" | "name"> & Partial<Signal>) | Ping | Bye;
 
 /** What a server sends, decoded: every field is there. */
-export type ServerFrame = Welcome | Ack | Fail | Deliver | Signal | Cursor | Inbox | Page | Result | Behind | Gap | Reset | Pong | Goodbye;
+export type ServerFrame = Welcome | Ack | Fail | Deliver | Signal | Cursor | Inbox | Page | Result | Behind | Attached | Live | Values | Gap | Reset | Pong | Goodbye;
 
-/** Kind and default per field: i integer, s text, b boolean, * any JSON. */
+/** Kind and default per field: i integer, n number, s text, b boolean, * any JSON. */
 export const SCHEMA: Record<string, Record<string, [kind: string, def?: unknown]>> = {
+  Limits: { message_bytes: ["i"], window: ["i"], page: ["i"] },
   Entry: { seq: ["i"], type: ["s"], from: ["s"], at: ["i"], ord: ["i"], body: ["*"], count: ["b", false], target: ["i", 0], slot: ["s", ""], op: ["s", ""], device: ["s", ""] },
   InboxRow: { log: ["s"], useq: ["i"], head: ["i"], ord: ["i"], unread: ["i"], mentions: ["i"], role: ["i"], since: ["i"], read: ["i"], delivered: ["i"], epoch: ["i", 1], floor: ["i", 1], until: ["i", 0], cleared: ["i", 0], marked: ["b", false], mark: ["i", 0], count: ["i", 0], large: ["b", false], settings: ["*", {}], state: ["*", {}], last: ["Entry?", null], peer_read: ["i", 0], peer_delivered: ["i", 0] },
   InboxPage: { rows: ["InboxRow[]"], upto: ["i"], more: ["b", false], large: ["*[]", []] },
-  Limits: { message_bytes: ["i"], window: ["i"], page: ["i"] },
+  LiveItem: { off: ["i"], type: ["s"], from: ["s"], at: ["i"], body: ["*"], lane: ["i", 1], op: ["s", ""], device: ["s", ""] },
+  Value: { key: ["s"], version: ["i"], value: ["*"] },
   welcome: { session: ["s"], user: ["s"], tenant: ["s"], device: ["s"], now: ["i"], heartbeat_ms: ["i"], limits: ["Limits"], inbox: ["InboxPage"], server: ["s", ""], name: ["s", ""], admin: ["b", false] },
   ack: { ref: ["i"], stage: ["s", "stored"], log: ["s", ""], seq: ["i", 0], first: ["i", 0], at: ["i", 0], cls: ["s", "durable"], repeat: ["b", false] },
   fail: { ref: ["i"], code: ["i"], text: ["s"], retry: ["b", false], retry_after_ms: ["i", 0] },
@@ -427,6 +517,9 @@ export const SCHEMA: Record<string, Record<string, [kind: string, def?: unknown]
   page: { ref: ["i"], log: ["s"], entries: ["Entry[]"], amends: ["Entry[]"], floor: ["i"], head: ["i"], epoch: ["i"], more: ["b"] },
   result: { ref: ["i"], body: ["*"] },
   behind: { log: ["s"], head: ["i"] },
+  attached: { ref: ["i"], log: ["s"], epoch: ["i"], off: ["i"], items: ["LiveItem[]"], values: ["Value[]"], head: ["i"], rate: ["i"], tick_ms: ["i"], seq: ["i"], state: ["*", {}], missed: ["i", 0] },
+  live: { log: ["s"], epoch: ["i"], items: ["LiveItem[]"] },
+  values: { log: ["s"], epoch: ["i"], prev: ["i"], seq: ["i"], values: ["Value[]"] },
   gap: { log: ["s"], n: ["i"], reason: ["s"] },
   reset: { log: ["s"], floor: ["i"], epoch: ["i"] },
   pong: { now: ["i"], inbox: ["i"], digest: ["i"] },

@@ -169,6 +169,10 @@ class Forbidden(Denied, code=209):
     """The key or token does not carry the right for this."""
 
 
+class RefusedByHook(Denied, code=210):
+    """The operator's own back end was asked and refused this; the text is what it says."""
+
+
 class StoreDown(Transient, code=301):
     """The outcome is unknown: retry with the same op_id, never with a new one."""
 
@@ -203,6 +207,10 @@ class Replaced(Transient, code=308):
 
 class TimedOut(Transient, code=309):
     """No frame came within the heartbeat: the connection is taken for dead."""
+
+
+class HookDown(Transient, code=310):
+    """The operator's own back end must be asked first and does not answer; retry."""
 
 
 class UploadBusy(Transient, code=320):

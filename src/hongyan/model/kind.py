@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, TenantId, UserId
+from hongyan.model.live import Count, LiveSpec, Put, Say
 from hongyan.model.log import DURABLE, DeliveryClass, Entry, Member, MemberChange, Role
 
 
@@ -25,6 +26,7 @@ class Needs(msgspec.Struct, frozen=True, gc=False):
     users: tuple[UserId, ...] = ()  # accounts of this tenant: existing and enabled?
     selves: tuple[UserId, ...] = ()  # the state of these users' own logs (block lists)
     sources: tuple[tuple[LogId, Seq], ...] = ()  # entries of other logs the caller can read
+    judge: str = ""  # text that the word filter has to look at first
 
 
 NOTHING = Needs()
@@ -52,6 +54,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     users: frozenset[UserId] = frozenset()
     selves: Mapping[UserId, Any] = {}
     sources: Mapping[tuple[LogId, Seq], Entry] = {}
+    guest: bool = False  # came with a viewer's token: may look, not talk
+    spoke_ms: int = 0  # when the caller's last live item in this log was taken; 0 = not known
+    words: tuple[str, ...] = ()  # what the word filter found in `Needs.judge`
 
 
 class Append(msgspec.Struct, frozen=True, gc=False):
@@ -74,6 +79,9 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     state: Any = None  # the new state; None = unchanged
     members: tuple[MemberChange, ...] = ()
     max_members: int = 0
+    live: tuple[Say, ...] = ()  # sent after the commit, if there is anything to commit
+    counts: tuple[Count, ...] = ()
+    values: tuple[Put, ...] = ()
 
 
 Decide = Callable[[Any, Any, Context], Decision]
@@ -116,6 +124,11 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     view: Callable[[Any, Role], Any] = lambda state, role: state  # what a role may see of it
     search_text: Callable[[str, msgspec.Raw], str | None] = lambda entry_type, body: None
     receipts: bool = True  # members see each other's cursors
+    live: LiveSpec | None = None  # viewers come without being members, see `admit`
+    admit: Callable[[Any, Context], None] = lambda state, ctx: None  # raises why not to view
+    live_of: Callable[[Any], LiveSpec | None] = lambda state: None  # this log's own; None = kind's
+    shows_all: Callable[[Any, Context], bool] = lambda state, ctx: ctx.role > Role.MEMBER
+    values: Callable[[Any], Mapping[str, Any]] = lambda state: {}  # values that the state says
 
     def class_of(self, entry_type: str) -> DeliveryClass:
         """The delivery class of an entry type."""

@@ -42,6 +42,7 @@ from hongyan.wire.events import (
 )
 from hongyan.wire.frames import (
     Ack,
+    Attached,
     Behind,
     Bye,
     Call,
@@ -317,7 +318,7 @@ class ClientSession:
                 self._failed(frame, events)
             case _ if (self.state, "frame") not in CLIENT:
                 raise BadFrame(f"{type(frame).__name__} while {self.state}")
-            case Ack() | Page() | Result():
+            case Ack() | Page() | Result() | Attached():
                 self._answered(frame, events)
             case Inbox():
                 self._inbox(frame, events)
@@ -345,7 +346,7 @@ class ClientSession:
             self._requests.say(cursor)
         self._rows(welcome.inbox, events)
 
-    def _answered(self, frame: Ack | Page | Result, events: list[Event]) -> None:
+    def _answered(self, frame: Ack | Page | Result | Attached, events: list[Event]) -> None:
         request = self._requests.answered(frame.ref, frame)
         if request is not None:  # else it was answered before, over another connection
             events.append(Answered(request, frame))

@@ -9,11 +9,13 @@ from hongyan.model.ids import LogId, Seq
 from hongyan.model.log import InboxRow
 from hongyan.wire.frames import (
     Ack,
+    Attached,
     Behind,
     Call,
     Cursor,
     Deliver,
     Gap,
+    Live,
     Page,
     Query,
     Read,
@@ -23,6 +25,7 @@ from hongyan.wire.frames import (
     Subscribe,
     Sync,
     Unsubscribe,
+    Values,
     Welcome,
 )
 
@@ -59,11 +62,11 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """A request is done. Ack for calls, cursors and subscriptions, Page for reads, Result for
-    queries. It comes once per request."""
+    """A request is done. Ack for calls, cursors and subscriptions (Attached for those of live
+    logs), Page for reads, Result for queries. It comes once per request."""
 
     request: Request
-    answer: Ack | Page | Result
+    answer: Ack | Page | Result | Attached
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -98,6 +101,8 @@ Event = (
     | Signal
     | Cursor
     | Behind
+    | Live
+    | Values
     | Gap
     | Reset
 )

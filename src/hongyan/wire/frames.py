@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId
+from hongyan.model.live import LiveItem, Value
 from hongyan.model.log import Entry, InboxRow
 
 PROTOCOL = "hongyan.v1"
@@ -101,10 +102,17 @@ class Query(Frame, tag="query"):
 
 
 class Subscribe(Frame, tag="subscribe"):
-    """Get what happens in a log from now on (members get it without asking)."""
+    """Get what happens in a log from now on (members get it without asking). Answered by `ack`,
+    for a live log by `attached`, or `fail`.
+
+    `epoch` and `after` (offset) say what a viewer who comes back has seen.
+    """
 
     ref: Ref
     log: LogId
+    rate: Nat = 0  # live items a second at most; 0 = as the log says
+    epoch: Nat = 0  # of a live log
+    after: Nat = 0  # offset
 
 
 class Unsubscribe(Frame, tag="unsubscribe"):
@@ -265,11 +273,53 @@ class Behind(Frame, tag="behind"):
     head: Seq
 
 
-class Gap(Frame, tag="gap"):
-    """`n` entries of a live log were not sent and will not be, for `reason`."""
+class Attached(Frame, tag="attached"):
+    """Answer to `subscribe` for a live log: what a viewer who comes now needs, in one frame.
+
+    `items` are the newest, in rising offset; `values` all of them. `head` is the last seq of the
+    log's durable entries (gifts): read what you lack. `missed` items of the viewer's own epoch
+    are not in `items` any more.
+    """
+
+    ref: int
+    log: LogId
+    epoch: int  # of offsets and versions: another one = all that is held is void
+    off: int  # newest offset
+    items: list[LiveItem]
+    values: list[Value]
+    head: Seq
+    rate: int  # items a second that this connection is shown; 0 = all
+    tick_ms: int
+    seq: int  # of the values: the next `values` frame says it as `prev`
+    state: msgspec.Raw = EMPTY  # what the kind shows of its state
+    missed: int = 0
+
+
+class Live(Frame, tag="live"):
+    """Items of a live log, of one tick. What is left out is told by `gap`."""
 
     log: LogId
-    n: int  # entries
+    epoch: int
+    items: list[LiveItem]
+
+
+class Values(Frame, tag="values"):
+    """Values that changed, each the newest of its key. `prev` is the `seq` before: when it is
+    not the one you have, subscribe again for all values; what you hold stays right meanwhile."""
+
+    log: LogId
+    epoch: int
+    prev: int
+    seq: int
+    values: list[Value]
+
+
+class Gap(Frame, tag="gap"):
+    """`n` items of a live log were not sent and will not be, for `reason`: sampled, shed, slow or
+    epoch."""
+
+    log: LogId
+    n: int  # items
     reason: str
 
 
@@ -309,6 +359,9 @@ ServerFrame = (
     | Page
     | Result
     | Behind
+    | Attached
+    | Live
+    | Values
     | Gap
     | Reset
     | Pong
