@@ -3,7 +3,7 @@ export {
   type Phase,
 } from "./session.js";
 export {
-  claimAdmin, deviceId, HttpRefusal, logIn, refusalOf, signUp, type Me,
+  claimAdmin, deviceId, getToken, HttpRefusal, logIn, refusalOf, signUp, type Me,
 } from "./login.js";
 export { fileLink, forgetLink, linkTo, type FileRef } from "./links.js";
 export { ChatAvatar, titleOf, UserAvatar } from "./names.js";

@@ -29,7 +29,7 @@ export const panel = signal<Panel | null>(null);
 export const overlay = signal<Overlay | null>(null);
 
 /** Where a thread has to jump to as soon as it is there; the thread takes it away. */
-export const jump = signal<{ log: string; to: { seq: number } | { day: number } } | null>(null);
+export const jump = signal<{ log: string; to: { seq: number } } | null>(null);
 
 export const phone = signal(false);
 const narrow = matchMedia("(max-width: 720px)");
@@ -44,7 +44,7 @@ export function addressOf(log: string): string {
 /** Show a conversation, or with `seq` the place of an entry in it. */
 export function openChat(log: string, seq?: number): void {
   if (seq) jump.value = { log, to: { seq } };
-  if (phone.value || log !== currentLog.value) panel.value = panel.value && !phone.value ? panel.value : null;
+  if (phone.value) panel.value = null;
   if (log !== currentLog.value) location.hash = addressOf(log);
 }
 

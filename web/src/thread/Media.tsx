@@ -1,0 +1,83 @@
+/** Pictures and films in a message. */
+
+import { useState } from "preact/hooks";
+import { fileLink, forgetLink, linkTo, type Content } from "../session/index.js";
+import { duration, Icon, toast } from "../ui/index.js";
+import { boxOf } from "./box.js";
+import { localUrl } from "./local.js";
+import { openLightbox } from "./Lightbox.js";
+import { words } from "./words.js";
+
+/** Where a content stands: its files are for those who may read that entry. */
+export interface Where {
+  log: string;
+  /** 0 for what is not sent yet. */
+  seq: number;
+}
+
+/** URL of a file as a signal read: the local one, or a signed link. */
+export function useFile(where: Where, digest: string | null | undefined): string {
+  if (!digest) return "";
+  const here = localUrl(digest);
+  if (here || !where.seq) return here;
+  return fileLink({ ...where, digest }).value;
+}
+
+type ImageContent = Extract<Content, { type: "image" }>;
+type VideoContent = Extract<Content, { type: "video" }>;
+
+export function ImageBody({ content, where }: { content: ImageContent; where: Where }) {
+  const [loaded, setLoaded] = useState(false);
+  const { width, height } = boxOf(content);
+  const digest = localUrl(content.blob.digest) ? content.blob.digest : content.preview || content.blob.digest;
+  const src = useFile(where, digest);
+  return (
+    <button
+      type="button"
+      class={`pic ${loaded ? "" : "pic-wait"}`}
+      style={{ width: `${width}px`, aspectRatio: `${width} / ${height}` }}
+      aria-label={words().openPhoto(content.blob.name ?? "")}
+      onClick={() => openLightbox(where, content.blob.digest)}
+    >
+      {src && (
+        <img
+          src={src}
+          alt=""
+          draggable={false}
+          onLoad={() => setLoaded(true)}
+          onError={() => where.seq && forgetLink({ ...where, digest })}
+        />
+      )}
+    </button>
+  );
+}
+
+export function VideoBody({ content, where }: { content: VideoContent; where: Where }) {
+  const [src, setSrc] = useState("");
+  const { width, height } = boxOf(content);
+  const poster = useFile(where, content.preview);
+  const style = { width: `${width}px`, aspectRatio: `${width} / ${height}` };
+  if (src) {
+    return (
+      <video class="pic" style={style} src={src} poster={poster || undefined} controls autoplay playsInline />
+    );
+  }
+  const play = async () => {
+    try {
+      const url = localUrl(content.blob.digest) || (await linkTo({ ...where, digest: content.blob.digest }));
+      if (url) setSrc(url);
+      else toast(words().noLink, { kind: "bad" });
+    } catch {
+      toast(words().noLink, { kind: "bad" });
+    }
+  };
+  return (
+    <button type="button" class="pic pic-film" style={style} aria-label={words().playVideo} onClick={play}>
+      {poster && <img src={poster} alt="" draggable={false} />}
+      <span class="pic-play">
+        <Icon name="play" size={26} />
+      </span>
+      {Boolean(content.duration_ms) && <span class="pic-time">{duration(content.duration_ms ?? 0)}</span>}
+    </button>
+  );
+}

@@ -1,0 +1,286 @@
+/** One open conversation: its entries, what is on its way, how far the others have read. */
+
+import { computed, type ReadonlySignal, signal, type Signal } from "@preact/signals";
+import type { Entry, Replica } from "@hongyan/sdk";
+import { client, entryLine, isDirect, me, outbox, rows } from "../session/index.js";
+import { dayOf } from "../ui/index.js";
+import { cursorsByEntries, type Cursors } from "./folded.js";
+import { echoOf, type Item, itemsOf, type PendingItem } from "./items.js";
+import { provisional, uploads } from "./uploads.js";
+import { words } from "./words.js";
+
+const PAGE = 60; // entries brought in at once
+const NO_CURSORS: Cursors = { read: 0, delivered: 0 };
+
+export class ThreadStore {
+  /** Something can be shown. */
+  readonly ready = signal(false);
+  /** Why nothing can be shown; "" otherwise. */
+  readonly error = signal("");
+  readonly busy = signal<"" | "older" | "newer">("");
+  /** The newest entries are held: what comes is shown by itself. */
+  readonly live = signal(true);
+  /** There is nothing older. */
+  readonly complete = signal(false);
+  /** New messages of others since the thread was opened, for the reader's ear. */
+  readonly heard = signal<Entry | null>(null);
+  readonly items: ReadonlySignal<Item[]>;
+  /** How far others are, for the ticks. */
+  readonly others: ReadonlySignal<Cursors>;
+
+  private replica: Replica | null = null;
+  private readonly version = signal(0);
+  private readonly told = signal<Cursors>(NO_CURSORS);
+  private readonly unreadAfter = signal<number | null>(null);
+  /** Calls that are stored but whose entry is not here yet. */
+  private readonly between = signal<readonly PendingItem[]>([]);
+  private echoes: readonly PendingItem[] = [];
+  private readonly off: (() => void)[] = [];
+  private readonly lines = new Map<number, Signal<string>>();
+  private closed = false;
+
+  constructor(readonly log: string) {
+    this.items = computed(() => this.drawn());
+    this.others = computed(() => this.reached());
+  }
+
+  /** Load the newest entries, or those around the first unread one. */
+  async open(): Promise<void> {
+    const api = client();
+    const row = rows.peek().get(this.log);
+    if (row && row.unread > 0) this.unreadAfter.value = row.ord - row.unread;
+    this.off.push(
+      api.on("log", ({ log, entries }) => log === this.log && this.changed(entries)),
+      api.on("receipt", (r) => r.log === this.log && r.user !== me.peek()?.user && this.receipt(r)),
+      api.on("acked", ({ op, log }) => log === this.log && this.stored(op)),
+    );
+    try {
+      const replica = await api.open(this.log);
+      if (this.closed) return replica.close();
+      this.replica = replica;
+      const base = this.unreadAfter.peek();
+      const first = replica.shown[0]?.entry;
+      if (row && base !== null && first && first.ord > base + 1 && replica.low > replica.floor) {
+        await replica.around(Math.max(row.read, row.since, row.floor), PAGE);
+      }
+      this.error.value = "";
+      this.refresh();
+      this.ready.value = true;
+    } catch (error) {
+      this.error.value = error instanceof Error ? error.message : String(error);
+    }
+    void this.askReceipts();
+  }
+
+  close(): void {
+    this.closed = true;
+    for (const each of this.off.splice(0)) each();
+    this.replica?.close();
+    this.replica = null;
+  }
+
+  get(seq: number) {
+    return this.replica?.get(seq);
+  }
+
+  /** The message at `seq` in one line, asked for when it is not held; "" until it is there. */
+  lineOf(seq: number): string {
+    this.version.value;
+    const held = this.replica?.get(seq);
+    if (held) return entryLine({ ...held.entry, body: held.body });
+    let line = this.lines.get(seq);
+    if (!line) {
+      this.lines.set(seq, (line = signal("")));
+      void this.fetchLine(seq, line);
+    }
+    return line.value;
+  }
+
+  private async fetchLine(seq: number, line: Signal<string>): Promise<void> {
+    try {
+      const page = await client().read(this.log, { after: seq - 1 }, 1);
+      const entry = page.entries[0];
+      if (entry?.seq !== seq) return;
+      const amend = page.amends.find((a) => a.target === seq && (a.slot === "edit" || a.slot === "recall"));
+      line.value = entryLine(amend?.slot === "recall" ? { ...entry, body: {} } : { ...entry, body: amend?.body ?? entry.body });
+    } catch {
+      this.lines.delete(seq); // offline: asked again when it is drawn again
+    }
+  }
+
+  /** Bring in what is before; resolves when it is drawn or nothing came. */
+  async older(): Promise<void> {
+    const replica = this.replica;
+    if (!replica || this.busy.peek() || this.complete.peek()) return;
+    this.busy.value = "older";
+    try {
+      await replica.older(PAGE);
+    } catch {
+      // offline: what is held is shown; scrolling asks again
+    } finally {
+      this.busy.value = "";
+      this.refresh();
+    }
+  }
+
+  /** After a jump: bring in what follows. */
+  async newer(): Promise<void> {
+    const replica = this.replica;
+    if (!replica || this.busy.peek() || replica.live) return;
+    this.busy.value = "newer";
+    try {
+      await replica.newer(PAGE);
+    } catch {
+      // as above
+    } finally {
+      this.busy.value = "";
+      this.refresh();
+    }
+  }
+
+  /** Hold the entry at `seq`; false when it cannot be had. */
+  async reach(seq: number): Promise<boolean> {
+    const replica = this.replica;
+    if (!replica) return false;
+    if (seq < replica.low || seq > replica.high) {
+      try {
+        await replica.around(seq, PAGE);
+      } catch {
+        return false;
+      }
+      this.refresh();
+    }
+    return replica.get(seq) !== undefined;
+  }
+
+  /** Go back to the newest entries. */
+  async toEnd(): Promise<void> {
+    const replica = this.replica;
+    if (!replica || replica.live) return;
+    const head = rows.peek().get(this.log)?.head ?? 0;
+    try {
+      if (head > replica.high) await replica.around(head, PAGE);
+      while (!(await replica.newer(PAGE)));
+    } catch {
+      // offline: the end is not here
+    }
+    this.refresh();
+  }
+
+  /** The unread line has done its duty. */
+  dropUnreadLine(): void {
+    this.unreadAfter.value = null;
+  }
+
+  /** Highest seq that is held, for the read cursor at the end of a live thread. */
+  get high(): number {
+    return this.replica?.high ?? 0;
+  }
+
+  private refresh(): void {
+    const replica = this.replica;
+    if (!replica) return;
+    this.live.value = replica.live;
+    this.complete.value = replica.low <= replica.floor;
+    const waiting = this.between.peek();
+    if (waiting.length) {
+      const here = new Set(replica.shown.map((s) => s.entry.op));
+      this.between.value = waiting.filter((p) => !here.has(p.op));
+    }
+    this.version.value += 1;
+  }
+
+  private changed(entries: readonly Entry[]): void {
+    this.refresh();
+    const self = me.peek()?.user;
+    const fresh = entries.filter((e) => e.count && e.from !== self);
+    const last = fresh.at(-1);
+    if (last && this.ready.peek()) this.heard.value = last;
+  }
+
+  private stored(op: string): void {
+    const echo = this.echoes.find((p) => p.op === op);
+    if (!echo || this.replica?.shown.some((s) => s.entry.op === op)) return;
+    if (this.replica?.live) this.between.value = [...this.between.peek(), { ...echo, sending: "sent" }];
+  }
+
+  private drawn(): Item[] {
+    this.version.value;
+    const pending = [...this.between.value, ...this.pending()];
+    const live = this.live.value;
+    return itemsOf({
+      shown: this.replica?.shown ?? [],
+      pending: live ? pending : [],
+      self: me.value?.user ?? "",
+      device: client().device,
+      unreadAfter: this.unreadAfter.value,
+      dayOf,
+    });
+  }
+
+  private pending(): PendingItem[] {
+    const w = words();
+    const found: PendingItem[] = [];
+    for (const call of outbox.value) {
+      if (call.log !== this.log) continue;
+      const echo = echoOf(
+        call,
+        (seq) => this.get(seq)?.entry.from ?? "",
+        (sources) => w.forwarding(sources.length),
+      );
+      if (echo) found.push(echo);
+    }
+    for (const upload of uploads.value) {
+      if (upload.log !== this.log) continue;
+      found.push({
+        kind: "pending", key: `o:${upload.op}`, op: upload.op, at: upload.at, first: true, last: true,
+        sending: upload.state === "failed" ? "failed" : "uploading",
+        error: upload.error || (upload.state === "failed" ? w.uploadFailed : ""),
+        body: { content: provisional(upload) }, upload: upload.id,
+      });
+    }
+    this.echoes = found;
+    return found.sort((a, b) => a.at - b.at);
+  }
+
+  private receipt(r: { delivered: number; read: number }): void {
+    const old = this.told.peek();
+    const read = Math.max(old.read, r.read);
+    this.told.value = { read, delivered: Math.max(old.delivered, r.delivered, read) };
+  }
+
+  private reached(): Cursors {
+    this.version.value;
+    const row = rows.value.get(this.log);
+    const told = this.told.value;
+    const by = cursorsByEntries(this.replica?.shown ?? [], me.value?.user ?? "");
+    const read = Math.max(told.read, by.read, row?.peer_read ?? 0);
+    return { read, delivered: Math.max(read, told.delivered, row?.peer_delivered ?? 0) };
+  }
+
+  /** In a group: what receipts told before this tab listened. */
+  private async askReceipts(): Promise<void> {
+    const self = me.peek()?.user ?? "";
+    const mine = this.replica?.shown.filter((s) => s.entry.from === self && s.entry.count).at(-1);
+    if (!mine || isDirect(this.log)) return;
+    const { seq } = mine.entry;
+    try {
+      const found = await client().query<ReceiptAnswer>("receipts", { seq }, this.log);
+      const some = (names?: string[], n = 0) => (names ? names.some((u) => u !== self) : n > 1);
+      if (some(found.read_by, found.read)) this.receipt({ read: seq, delivered: seq });
+      else if (some(found.delivered_to, found.delivered)) this.receipt({ read: 0, delivered: seq });
+    } catch {
+      // offline, or no receipts here: the ticks say "stored"
+    }
+  }
+}
+
+/** Who has got and who has read an entry: names in small groups, counts in larger ones. */
+export interface ReceiptAnswer {
+  mode: "names" | "counts" | "off";
+  members: number;
+  delivered?: number;
+  read?: number;
+  read_by?: string[];
+  delivered_to?: string[];
+}
