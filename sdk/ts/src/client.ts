@@ -22,6 +22,7 @@ import { httpUrl } from "./links.js";
 import type { Endpoint } from "./links.js";
 import { OpIds } from "./outbox.js";
 import { IndexedStore, Keeper, MemoryStore } from "./store.js";
+import { canShare, Tabs } from "./tabs.js";
 
 const VERSION = "hongyan-ts/0.1.0";
 const ASK_MS = 30_000;
@@ -38,6 +39,8 @@ class Device implements Client {
   private token: Promise<string> | undefined;
   private unlisten: () => void = () => {};
   private closed = false;
+  private tabs: Tabs | undefined;
+  private readonly watched = new Set<string>();
   private readonly url: URL;
 
   constructor(private readonly options: ClientOptions) {
@@ -90,10 +93,15 @@ class Device implements Client {
     const core = new Core(keeper, options, identity, endpoint, transportsOf(options, endpoint));
     this.core = core;
     for (const attach of this.early) attach();
+    const shares = options.shareTabs ?? typeof document !== "undefined";
+    const shared = shares && options.name !== undefined && canShare();
+    if (shared) this.tabs = new Tabs(core, `hongyan:${options.name}`);
     await core.load();
     if (this.closed) return;
     this.listen();
-    await core.lead();
+    core.on("status", ({ state }) => state === "open" && this.rewatch());
+    if (this.tabs) this.tabs.start();
+    else await core.lead();
   }
 
   private async openStore(): Promise<Storage> {
@@ -133,10 +141,12 @@ class Device implements Client {
     await this.starting?.catch(() => {}); // told to who started
     const core = this.core;
     if (!core) return;
-    if (!logout) core.follower.saveNow();
+    if (logout) this.tabs?.logout();
+    else core.follower.saveNow();
     core.leave(logout);
     if (logout) await core.keeper.wipe();
     await core.keeper.close();
+    this.tabs?.close(); // the last: whoever leads next finds everything in the store
   }
 
   async connected(withinMs?: number): Promise<void> {
@@ -149,7 +159,7 @@ class Device implements Client {
   }
 
   away(away: boolean): void {
-    this.core?.line.away(away);
+    (this.tabs ?? this.core?.line)?.away(away);
   }
 
   // --- calls ----------------------------------------------------------------------------------
@@ -209,11 +219,22 @@ class Device implements Client {
   async watch(
     users: readonly string[],
   ): Promise<{ user: string; state: string; last_seen: number }[]> {
-    const body = await this.query<{ users: { user: string; state: string; last_seen: number }[] }>(
-      "presence",
-      { users: [...users], watch: true },
+    for (const user of users) this.watched.add(user);
+    return this.presence([...users]);
+  }
+
+  private async presence(users: string[]): Promise<Events["presence"][]> {
+    const args = { users, watch: true };
+    return (await this.query<{ presence: Events["presence"][] }>("presence", args)).presence;
+  }
+
+  /** Watching ends with a connection: ask again on the next one. */
+  private rewatch(): void {
+    if (!this.watched.size) return;
+    this.presence([...this.watched]).then(
+      (found) => found.forEach((state) => this.core?.emit("presence", state)),
+      () => {}, // the connection went again: so does the next `open`
     );
-    return body.users;
   }
 
   // --- events and the rest --------------------------------------------------------------------

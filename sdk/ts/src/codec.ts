@@ -4,6 +4,8 @@ import { BadFrame } from "./errors.gen.js";
 import { JSON_SUBPROTOCOL, SCHEMA } from "./frames.gen.js";
 import type { ClientFrame, ServerFrame } from "./frames.gen.js";
 
+const TYPES: Record<string, string> = { i: "number", n: "number", s: "string", b: "boolean" };
+
 /** A message as it travels. */
 export type Data = string | Uint8Array<ArrayBuffer>;
 
@@ -61,8 +63,8 @@ function take(kind: string, value: unknown, where: string): unknown {
     return value.map((item) => take(kind.slice(0, -2), item, where));
   }
   if (kind === "*") return value;
-  const type = kind === "i" ? "number" : kind === "s" ? "string" : kind === "b" ? "boolean" : "";
-  if (type === "") return fill(kind, value);
+  const type = TYPES[kind];
+  if (!type) return fill(kind, value);
   if (typeof value !== type || (kind === "i" && !Number.isSafeInteger(value))) {
     throw new BadFrame(`${where} is no ${type}`);
   }

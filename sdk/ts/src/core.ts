@@ -11,7 +11,7 @@
 
 import type { ClientOptions, Events, Json, State, Status, TransportName } from "./api.js";
 import { Follower } from "./follow.js";
-import type { Ack, Call, Cursor, InboxRow, Welcome } from "./frames.gen.js";
+import type { Ack, Call, ClientFrame, Cursor, InboxRow, Welcome } from "./frames.gen.js";
 import { Heads } from "./heads.js";
 import type { Host, Note } from "./host.js";
 import { Inbox, least } from "./inbox.js";
@@ -79,7 +79,8 @@ export class Core implements Host, Owner {
   /** Take up what the store holds. Again when this tab takes over: it may hold newer things. */
   async load(): Promise<{ token: number; large: [string, number][] }> {
     const { store } = this.keeper;
-    const [user, token, large, rows, calls, reads] = await Promise.all([
+    const [device, user, token, large, rows, calls, reads] = await Promise.all([
+      store.get("device"),
       store.get("user"),
       store.get("token"),
       store.get("large"),
@@ -87,6 +88,8 @@ export class Core implements Host, Owner {
       store.range("o/"),
       store.range("c/"),
     ]);
+    // two tabs that began together made one each: the last one written holds
+    if (!this.options.device && typeof device === "string") this.identity.device = device;
     this.setOwner(String(user ?? this.owner));
     for (const [, row] of rows) this.inbox.put(row as InboxRow);
     for (const [, call] of calls) this.sender.take(call as Pending);
@@ -114,9 +117,65 @@ export class Core implements Host, Owner {
   }
 
   /** Leave; what was called and is in the store is sent by the next client of its name. */
-  leave(logout: boolean): void {
-    if (this.shell) this.shell.leave(logout);
-    else this.ended(new Stopped("the client was closed"));
+  leave(logout: boolean, why: Error = new Stopped("the client was closed")): void {
+    if (this.shell) this.shell.leave(logout, why);
+    else this.ended(why);
+  }
+
+  // --- from other tabs --------------------------------------------------------------------------
+
+  /** Another tab tells what happened. */
+  noted(note: Note): void {
+    const { sender, inbox } = this;
+    switch (note.m) {
+      case "event":
+        return this.shell ? undefined : this.take(note.event);
+      case "add":
+        return sender.take(note.pending);
+      case "mark":
+        return this.shell ? undefined : sender.mark(note.op, note.state);
+      case "done":
+        return sender.finish(note.op, note.ending);
+      case "drop":
+        return sender.drop(note.op);
+      case "retry":
+        return sender.requeue(note.op);
+      case "read":
+        return void inbox.reading(note.log, note.seq, note.mark);
+      case "confirmed":
+        return inbox.confirmed(note.log, note.seq, note.mark);
+      case "refused-read":
+        return inbox.dropRead(note.log);
+      case "forget":
+        return inbox.forget();
+    }
+  }
+
+  /** The leader told what it knows. */
+  joined(state: { owner: string; device: string; rows: InboxRow[]; calls: Pending[] }): void {
+    this.identity.device = state.device;
+    this.setOwner(state.owner);
+    for (const row of state.rows) this.inbox.put(row);
+    this.sender.join(state.calls);
+  }
+
+  /** The leader's connection changed. */
+  follow(status: Status, welcome: Welcome | undefined): void {
+    const opened = status.state === "open" && this.status.state !== "open";
+    this.welcome = welcome ?? this.welcome;
+    if (welcome) this.setOwner(`${welcome.tenant}/${welcome.user}`);
+    this.status = status;
+    if (opened) this.follower.connected();
+    this.told();
+    this.emit("status", status);
+    this.poke();
+  }
+
+  /** Another tab has something to say to the server. */
+  say(frame: ClientFrame & { t: "signal" | "cursor" }): void {
+    if (frame.t === "signal") this.shell?.say(frame);
+    else if (this.shell) this.inbox.cursors.deliver(frame.log, frame.delivered ?? 0);
+    this.poke();
   }
 
   // --- Host -----------------------------------------------------------------------------------
@@ -168,10 +227,8 @@ export class Core implements Host, Owner {
     follower.saveDue(at);
     this.shell?.look();
     if (this.line.open) {
-      if (this.shell) {
-        sender.work(at);
-        inbox.work(at);
-      }
+      if (this.shell) sender.work(at);
+      inbox.work(at);
       follower.work(at);
     }
     this.shell?.flush();
@@ -179,7 +236,7 @@ export class Core implements Host, Owner {
     const due = least([
       this.shell?.due(),
       follower.due(),
-      ...(this.shell?.open ? [sender.due(), inbox.due()] : []),
+      ...(this.line.open ? [inbox.due(), this.shell && sender.due()] : []),
     ]);
     if (due !== undefined) this.timer = setTimeout(this.look, Math.max(LEAST_MS, due - now()));
   };

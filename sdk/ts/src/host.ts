@@ -1,25 +1,20 @@
 /** What the parts of a client share. */
 
 import type { Events } from "./api.js";
+import type { TabError } from "./errors.js";
+import type { Ack } from "./frames.gen.js";
 import type { Line } from "./line.js";
+import type { Pending } from "./outbox.js";
 import type { Session, SessionEvent } from "./session.js";
 import type { Keeper } from "./store.js";
 
 /** A call that ended: stored, or refused. `kept`: it stays in the outbox as failed. */
-export type Ending = { ack: import("./frames.gen.js").Ack } | { error: TabError; kept: boolean };
-
-/** An error as it travels between tabs. */
-export interface TabError {
-  label: string;
-  code: number;
-  text: string;
-  retryAfterMs: number;
-}
+export type Ending = { ack: Ack } | { error: TabError; kept: boolean };
 
 /** What one tab tells the others; see `tabs.ts`. */
 export type Note =
   | { m: "event"; event: SessionEvent }
-  | { m: "add"; pending: import("./outbox.js").Pending }
+  | { m: "add"; pending: Pending }
   | { m: "mark"; op: string; state: "queued" | "sent" }
   | { m: "done"; op: string; ending: Ending }
   | { m: "drop"; op: string }

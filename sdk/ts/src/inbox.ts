@@ -166,6 +166,7 @@ export class Inbox {
     this.dropRead(log);
     this.host.tell({ m: "refused-read", log });
     this.host.keeper.save([["c/" + log, undefined]]).catch(this.host.trouble);
+    this.doubt(log); // the row shows what the server did not take
   }
 
   dropRead(log: string): void {
@@ -178,22 +179,25 @@ export class Inbox {
   /** This row cannot be counted here: ask for it soon. */
   doubt(log: string): void {
     this.rows.doubts.add(log);
-    this.doubtAt ??= now() + DOUBT_MS;
+    // the tab that connects asks first, and tells the others
+    this.doubtAt ??= now() + (this.host.session ? DOUBT_MS : 3 * DOUBT_MS);
     this.host.poke();
   }
 
   due(): number | undefined {
-    const times = [this.cursors.due()];
+    const times = this.host.session ? [this.cursors.due()] : [];
     if (this.rows.doubts.size && this.asking.size < ASKERS) times.push(this.doubtAt);
     return least(times);
   }
 
-  /** Say how far this device has come; ask for rows in doubt. Only where this tab connects. */
+  /** Say how far this device has come; ask for rows in doubt. */
   work(at: number): void {
-    const session = this.host.session!;
-    for (const [log, delivered] of this.cursors.take(at)) session.move(log, { delivered });
-    for (const [log, { seq, mark }] of this.cursors.takeReads(at)) {
-      session.moveDurably(log, { read: seq, mark });
+    const { session } = this.host;
+    if (session) {
+      for (const [log, delivered] of this.cursors.take(at)) session.move(log, { delivered });
+      for (const [log, { seq, mark }] of this.cursors.takeReads(at)) {
+        session.moveDurably(log, { read: seq, mark });
+      }
     }
     if (this.doubtAt === undefined || at < this.doubtAt) return;
     for (const log of this.rows.doubts) {
@@ -212,8 +216,10 @@ export class Inbox {
       const page = { rows: [answer.body], upto: 0 };
       const [frame] = framesOf({ t: "inbox", page }) as [InboxFrame]; // checked, defaults filled in
       const { rows } = frame.page;
+      const shown = rows.map((row) => this.put(row));
+      if (!this.host.session) return;
       this.host.tell({ m: "event", event: { t: "rows", rows, large: [], token: -1 } });
-      this.save(rows.map((row) => this.put(row)), false);
+      this.save(shown, false);
     } catch (error) {
       if (error instanceof Refusal && error.retry) {
         this.doubtAt = now() + Math.max(1000, error.retryAfterMs);

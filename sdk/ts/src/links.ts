@@ -42,6 +42,7 @@ export type SocketClass = new (url: string, protocols: string[]) => Socket;
 
 const MOST_BACKLOG = 1024 * 1024; // bytes waiting in the socket
 const WAIT_S = 25; // of a poll
+const TRIES = 3;
 
 /** Connect and say hello. */
 export function connect(
@@ -124,6 +125,7 @@ function httpLink(
   const base = name === "sse" ? "/v1/stream" : "/v1/poll";
   let session = "";
   let waiting: ClientFrame[] = [];
+  let number = 0; // of the last message up
   let busy = false;
 
   const lose = (reason: string) => {
@@ -132,18 +134,30 @@ function httpLink(
     on.lost(reason);
   };
   const request = async (method: string, path: string, frames?: ClientFrame[]) => {
-    const headers: Record<string, string> = { authorization: `Bearer ${hello.token}` };
-    if (frames) headers["content-type"] = "application/json";
-    if (name === "sse" && !session) headers["accept"] = "text/event-stream";
-    const body = frames && String(jsonCodec.encode(frames));
-    // a message on its way up is not taken back by the end of the stream: it may be the bye
-    const signal = frames && session ? undefined : stop.signal;
-    const keepalive = frames !== undefined && session !== "" && (body?.length ?? 0) < 60_000;
-    const url = httpUrl(to.url, path);
-    const init: RequestInit = { method, headers, credentials: "omit", cache: "no-store", keepalive };
-    const response = await to.fetch(url, { ...init, ...(body && { body }), ...(signal && { signal }) });
-    if (!response.ok) throw new Error(`${method} ${path}: status ${response.status}`);
-    return response;
+    const init: RequestInit = { method, credentials: "omit", cache: "no-store" };
+    if (frames) {
+      init.body = String(jsonCodec.encode(frames));
+      init.headers = { "content-type": "application/json" };
+    }
+    // the last word goes out also when the page closes
+    if (frames?.[0]?.t === "bye") init.keepalive = true;
+    else init.signal = stop.signal;
+    const response = await to.fetch(httpUrl(to.url, path), init);
+    if (response.ok) return response;
+    const problem = (await response.json().catch(() => ({}))) as Partial<Problem>;
+    if (!session && problem.code) on.message(() => [refusedHello(problem)]);
+    throw new Gone(`${method} ${path}: status ${response.status} ${problem.detail ?? ""}`);
+  };
+  /** Again where the network failed: both ways are numbered, so nothing comes twice. */
+  const surely = async (method: string, path: string, frames?: ClientFrame[]) => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await request(method, path, frames);
+      } catch (error) {
+        if (error instanceof Gone || stop.signal.aborted || tries === TRIES) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 200 * tries));
+      }
+    }
   };
   /** Send what waits, one request at a time: order matters. */
   const pump = async () => {
@@ -151,7 +165,7 @@ function httpLink(
     busy = true;
     while (waiting.length) {
       const frames = waiting.splice(0, 64);
-      await request("POST", `${base}/${session}`, frames);
+      await surely("POST", `${base}/${session}?n=${++number}`, frames);
     }
     busy = false;
   };
@@ -166,7 +180,7 @@ function httpLink(
     session = first.session;
     let { next } = tell(first);
     while (!stop.signal.aborted) {
-      const answer = await request("GET", `${base}/${session}?after=${next}&wait=${WAIT_S}`);
+      const answer = await surely("GET", `${base}/${session}?after=${next}&wait=${WAIT_S}`);
       next = tell((await answer.json()) as Polled).next;
     }
   };
@@ -189,9 +203,25 @@ function httpLink(
   };
 }
 
+/** The server answered, and it is no use to ask again. */
+class Gone extends Error {}
+
 interface Polled {
   next: number;
   messages: unknown[];
+}
+
+interface Problem {
+  code: number;
+  detail: string;
+  title: string;
+  retry_after_ms: number;
+}
+
+/** A hello is refused over HTTP by a problem; over a WebSocket it would be a goodbye. */
+function refusedHello({ code = 0, detail, title = "", retry_after_ms = 0 }: Partial<Problem>): ServerFrame {
+  const again = code >= 300 && code < 400;
+  return { t: "goodbye", code, text: detail ?? title, reconnect_after_ms: again ? retry_after_ms : -1 };
 }
 
 /** The data of each event of a stream; comments and other fields are passed over. */

@@ -2,9 +2,9 @@
 
 import type { Json, Sent } from "./api.js";
 import { Clash, FrameTooBig, Unauthenticated } from "./errors.gen.js";
-import { refusalOf } from "./errors.js";
+import { errorFromTab, errorToTab } from "./errors.js";
 import type { Ack, Call } from "./frames.gen.js";
-import type { Ending, Host, TabError } from "./host.js";
+import type { Ending, Host } from "./host.js";
 import { OpIds, Outbox } from "./outbox.js";
 import type { Pending } from "./outbox.js";
 import { Refusal } from "./refusal.js";
@@ -51,8 +51,7 @@ export class Sender {
   retry(op: string): void {
     const pending = this.outbox.get(op);
     if (pending?.state !== "failed") return;
-    this.outbox.load(pending); // at the end of its lane
-    this.mark(op, "queued");
+    this.requeue(op);
     this.save(pending, () => this.host.tell({ m: "retry", op }));
   }
 
@@ -89,6 +88,33 @@ export class Sender {
     this.touch();
   }
 
+  /** A failed call is to be sent again. */
+  requeue(op: string): void {
+    const pending = this.outbox.get(op);
+    if (!pending) return;
+    this.outbox.load(pending); // at the end of its lane
+    this.mark(op, "queued");
+  }
+
+  /** Calls that this tab made, or waits for, and that are in the store. */
+  own(): Pending[] {
+    const mine = ({ op, state }: Pending) => state !== "failed" && this.waiters.has(op);
+    return this.outbox.all().filter((pending) => mine(pending) && !this.outbox.isHeld(pending.op));
+  }
+
+  /** What the leader has: what only this tab believes to wait is over. */
+  join(calls: readonly Pending[]): void {
+    const known = new Set(calls.map(({ op }) => op));
+    for (const { op } of this.outbox.all()) {
+      if (!known.has(op) && !this.waiters.has(op) && !this.outbox.isHeld(op)) this.drop(op);
+    }
+    for (const call of calls) {
+      this.take(call);
+      this.outbox.mark(call.op, call.state, call.error);
+    }
+    this.touch();
+  }
+
   /** This tab owns the connection from now on: what had been sent may not have arrived. */
   lead(): void {
     this.handed = 0;
@@ -110,7 +136,7 @@ export class Sender {
       this.settle(op, (waiter) => waiter.resolve(ending.ack));
       return;
     }
-    const error = errorOf(ending.error);
+    const error = errorFromTab(ending.error) as Refusal;
     if (ending.kept) this.outbox.mark(op, "failed", { code: error.code, text: error.message });
     else this.outbox.done(op);
     if (pending) {
@@ -208,9 +234,7 @@ export class Sender {
   }
 
   private refuse(pending: Pending, why: Refusal): void {
-    const { code, text, retryAfterMs, name } = why;
-    const error = { label: name, code, text, retryAfterMs };
-    this.end(pending, { error, kept: pending.keep });
+    this.end(pending, { error: errorToTab(why), kept: pending.keep });
   }
 
   /** Tell, then forget: whoever takes over in between asks again, and gets the same answer. */
@@ -238,10 +262,6 @@ export class Sender {
     this.waiters.delete(op);
     for (const waiter of waiters) how(waiter);
   }
-}
-
-function errorOf({ code, text, retryAfterMs }: TabError): Refusal {
-  return refusalOf(code, text, retryAfterMs);
 }
 
 /** JSON with sorted keys: as the server compares args. */

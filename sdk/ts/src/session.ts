@@ -10,19 +10,14 @@ import { refusalOf } from "./errors.js";
 import { BadFrame, GoingAway, TimedOut } from "./errors.gen.js";
 import type {
   Ack,
-  Behind,
+  Attached,
   ClientFrame,
-  Cursor,
-  Deliver,
-  Gap,
   Goodbye,
   InboxPage,
   InboxRow,
   Page,
-  Reset,
   Result,
   ServerFrame,
-  Signal,
   Welcome,
 } from "./frames.gen.js";
 import { Heads } from "./heads.js";
@@ -39,16 +34,11 @@ const SLOWEST_MS = 30_000;
 export type SessionEvent =
   | { t: "opened"; welcome: Welcome }
   | { t: "rows"; rows: InboxRow[]; large: [string, number][]; token: number }
-  | { t: "answered"; request: Request; answer: Ack | Page | Result }
+  | { t: "answered"; request: Request; answer: Ack | Page | Result | Attached }
   | { t: "refused"; request: Request | undefined; why: Refusal }
   | { t: "stale" }
   | { t: "closed"; why: Refusal }
-  | Deliver
-  | Signal
-  | Cursor
-  | Behind
-  | Gap
-  | Reset;
+  | Exclude<ServerFrame, { t: "welcome" | "goodbye" | "fail" | "ack" | "page" | "result" | "inbox" | "pong" }>;
 
 type Where = "down" | "opening" | "open" | "closing";
 type Given = "hello" | "welcome" | "frame" | "bye" | "goodbye" | "lost";

@@ -12,7 +12,7 @@ import { connect, probe } from "./links.js";
 import type { Endpoint, Link } from "./links.js";
 import type { Line } from "./line.js";
 import { backoffMs } from "./outbox.js";
-import { Denied, Offline, Refusal, Stopped, WrongUser } from "./refusal.js";
+import { Denied, Offline, Refusal, WrongUser } from "./refusal.js";
 import type { Asking, Session, SessionEvent } from "./session.js";
 
 const PROBE_MS = 5_000;
@@ -149,13 +149,13 @@ export class Shell implements Line {
   }
 
   /** Say bye and close. */
-  leave(logout: boolean): void {
+  leave(logout: boolean, why: Error): void {
     const link = this.link;
     if (link && this.open) {
       this.flush();
       link.send([this.session.bye(logout)]);
     }
-    this.stop(new Stopped("the client was closed"));
+    this.stop(why);
     link?.close();
   }
 

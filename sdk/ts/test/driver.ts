@@ -167,7 +167,7 @@ class Driver {
       case "tokens":
         return this.tokens;
       case "reader":
-        return this.readers.get(value["as"]!)!.shown(value);
+        return this.readers.get(value["as"]!)!.shown(value as unknown as { as: string });
       case "stopped": {
         const { error } = client.status;
         return typeof value === "string" ? error?.name : (error as Refusal | undefined)?.code;
@@ -219,7 +219,7 @@ async function answer(line: Record<string, never>): Promise<void> {
     const name = `case-${++cases}`;
     const memory = new MemoryStore();
     const store = line["kept"] ? () => IndexedStore.open(name) : async () => memory;
-    driver = new Driver(line["port"], line["client"], line["kept"] ? store : async () => new MemoryStore());
+    driver = new Driver(line["port"]!, line["client"]!, line["kept"] ? store : async () => new MemoryStore());
     await driver.start();
   } else if ("do" in line) {
     await driver!.do(line["do"]);
