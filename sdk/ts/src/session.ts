@@ -219,7 +219,8 @@ export class Session {
     switch (frame.t) {
       case "ack":
       case "page":
-      case "result": {
+      case "result":
+      case "attached": {
         const request = this.requests.answered(frame.ref, frame.t);
         // else it was answered before, over another connection
         if (request) events.push({ t: "answered", request, answer: frame });
