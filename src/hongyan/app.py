@@ -55,6 +55,7 @@ from hongyan.telemetry import Metrics, measure_loop_lag
 from hongyan.transport.console import ConsoleRoutes
 from hongyan.transport.files import FileRoutes
 from hongyan.transport.front import Front, bind
+from hongyan.transport.hooks import HookRoutes, PullRoutes
 from hongyan.transport.http import Part, build_http
 from hongyan.transport.pages import page_routes
 from hongyan.transport.sessions import SessionRoutes
@@ -214,6 +215,7 @@ def build_engine(
                 limits=limits,
                 settings=config.kinds,
                 metrics=metrics,
+                hooks=back_ends.hooks,
             ),
             reader=reader,
             queries=Queries(
@@ -371,6 +373,8 @@ class Server:
             lambda requests: SessionRoutes(requests, node.sessions, bus.publish).routes(),
             lambda requests: ConsoleRoutes(requests, node.operations, bus.publish).routes(),
             lambda requests: WebhookRoutes(requests, node.back_ends.webhooks).routes(),
+            lambda requests: HookRoutes(requests, node.back_ends.hooks).routes(),
+            lambda requests: PullRoutes(requests, node.back_ends.pulls).routes(),
             lambda requests: (
                 FileRoutes(requests, node.files.files, node.files.links).routes()
                 if node.files is not None

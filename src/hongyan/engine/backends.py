@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hongyan.config import Config
+from hongyan.engine.hooks import Hooks
+from hongyan.engine.pulls import Pulls
 from hongyan.engine.webhooks import Webhooks
 from hongyan.engine.webhooks_courier import Terms
 from hongyan.engine.webhooks_events import names_of
@@ -28,6 +30,18 @@ class BackEnds:
         """`kinds` by code. Owns `poster`: `stop` closes it."""
         settings, known = config.webhooks, names_of(kinds)
         self._poster = poster
+        self.hooks = Hooks(
+            known,
+            {code: calls_of(kind) for code, kind in kinds.items()},
+            outlets=outlets,
+            poster=poster,
+            clock=clock,
+            allow_private=settings.allow_private,
+            most=settings.per_tenant,
+        )
+        self.pulls = Pulls(
+            known, store=store, outlets=outlets, clock=clock, most=settings.per_tenant
+        )
         self.webhooks = Webhooks(
             known,
             store=store,
@@ -50,13 +64,25 @@ class BackEnds:
 
     def start(self) -> None:
         """Begin to work; needs a running loop."""
+        self.hooks.start()
         self.webhooks.start()
 
     def wake(self) -> None:
         """Something was committed. Never waits."""
         self.webhooks.wake()
+        self.pulls.wake()
 
     async def stop(self) -> None:
         """Stop; nothing is lost. Idempotent."""
+        self.pulls.stop()
         await self.webhooks.stop()
+        await self.hooks.stop()
         await self._poster.close()
+
+
+def calls_of(kind: Kind) -> frozenset[str]:
+    """The names of a kind's calls."""
+    return frozenset(
+        str(command.__struct_config__.tag)  # type: ignore[attr-defined]
+        for command in kind.rules
+    )

@@ -77,6 +77,7 @@ class Job:
     """A call on its way through the pipeline."""
 
     __slots__ = (
+        "asked",
         "call",
         "caller",
         "command",
@@ -97,6 +98,7 @@ class Job:
         self.caller, self.call, self.done, self.started = caller, call, done, started
         self.tries = 0
         self.stale = -1  # the version that met Conflict
+        self.asked = False  # hooks have said what they say of it
         self.doubted = False  # a refusal was checked against the store
         caller.number += 1
         self.number = caller.number

@@ -2,8 +2,11 @@
 
 Most calls take the fast way: everything the rule needs is in the cache, so the call goes from
 bytes to the store's queue inside one callback, without a task. A call that must load something
-takes the slow way, in a task; calls of one caller keep their order over both.
+takes the slow way, in a task, and so does one that a hook must be asked about; calls of one caller
+keep their order over both.
 """
+
+# size: the path of a call, to be read in one go
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ import structlog
 
 from hongyan.engine.callers import Caller, Done, Flight, Job, RandomTokens
 from hongyan.engine.commits import appended, commit_of, complete
+from hongyan.engine.hooks import Hooks, NoHooks
 from hongyan.engine.limits import CallLimits
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.needs import Loader
@@ -25,6 +29,7 @@ from hongyan.model.errors import (
     BadArgs,
     Conflict,
     GoingAway,
+    HookDown,
     NoSuchLog,
     NotAMember,
     Refusal,
@@ -60,8 +65,10 @@ class Pipeline:
         limits: CallLimits,
         settings: Mapping[str, Mapping[str, Any]],
         metrics: Metrics,
+        hooks: Hooks | NoHooks | None = None,
     ) -> None:
         """`kinds` by code; `settings` by kind name, over the kind's defaults."""
+        self._hooks = hooks or NoHooks()
         self._store, self._bus = store, bus
         self._needs = Loader(store, directory, cache)
         self._clock, self._cache, self._limits = clock, cache, limits
@@ -93,7 +100,8 @@ class Pipeline:
         self._idle.clear()
         try:
             self._prepare(job)
-            if caller.waiting or not self._fast(job):
+            asks = self._hooks.busy and self._hooks.wants(job)
+            if asks or caller.waiting or not self._fast(job):
                 self._wait(job)
         except Refusal as refusal:
             self._refused(job, refusal)
@@ -257,6 +265,11 @@ class Pipeline:
             version = state.version
             member = await self._cache.member(state, caller.user)
             context = self._context(job, state, member)
+            if not job.asked and self._hooks.busy and self._hooks.wants(job):
+                self._authorise(job, state, context)  # strangers are refused unasked
+                await self._hooks.ask(job, lambda args: self._rewrite(job, args))
+                job.asked = True
+                continue  # the log went on meanwhile
             if job.rule.needs is not None:
                 needs = job.rule.needs(job.command, context)
                 if needs is not NOTHING:
@@ -265,6 +278,16 @@ class Pipeline:
             if state.version == version:  # else a role or the state changed while loading
                 self._decide(job, state, context)
                 return
+
+    def _rewrite(self, job: Job, args: msgspec.Raw) -> None:
+        """Other args, of a hook. The hash stays that of the call: a retry is the same call,
+        whatever a hook makes of it then. Raises DecodeError, BadArgs: these cannot be."""
+        _, _, decode = self._calls[job.kind.code, job.call.name]
+        command = decode(args)
+        place = job.rule.place
+        if place is not None and place(command, self._context(job, None, None)) != job.log:
+            raise BadArgs("these arguments belong to another log")
+        job.command = command
 
     async def _refresh(self, log: LogId, fresh: Callable[[LogState], bool]) -> None:
         """The cache is old. The hint that mends it is usually on its way, and following it keeps
@@ -278,15 +301,18 @@ class Pipeline:
 
     # --- decide and append ------------------------------------------------------------------
 
-    def _decide(self, job: Job, state: LogState, context: Context) -> None:
-        rule, call = job.rule, job.call
+    def _authorise(self, job: Job, state: LogState, context: Context) -> None:
+        rule = job.rule
         if not state.version and not rule.creates:
             raise NoSuchLog(f"no log {job.log}")
         if context.role < rule.role and state.version:
             if context.role is Role.NONE:
                 raise NotAMember()
-            raise RoleTooLow(f"{call.name} needs role {rule.role.name.lower()}")
-        decision = rule.decide(state.state, job.command, context)
+            raise RoleTooLow(f"{job.call.name} needs role {rule.role.name.lower()}")
+
+    def _decide(self, job: Job, state: LogState, context: Context) -> None:
+        self._authorise(job, state, context)
+        decision = job.rule.decide(state.state, job.command, context)
         commit = commit_of(job, state, context, decision)
         job.tries += 1
         flight = job.caller.flights.get(job.log)
@@ -361,7 +387,8 @@ class Pipeline:
         Without this, who left a group and lost the ack would hear "not a member" on the retry
         and believe that the call had failed.
         """
-        if not job.hash or isinstance(refusal, BadArgs | UnknownCall) or refusal.retry:
+        later = refusal.retry and not isinstance(refusal, HookDown)
+        if not job.hash or isinstance(refusal, BadArgs | UnknownCall) or later:
             self._finish(job, refusal)
         else:
             self._spawn(self._probe(job, refusal))

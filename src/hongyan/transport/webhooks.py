@@ -197,7 +197,7 @@ class WebhookRoutes:
             secret=body.secret,
             beginning=body.start == "beginning",
         )
-        note(request, view.id, host=_host(view.url))  # a URL may hold something secret
+        note(request, view.id, host=host_of(view.url))  # a URL may hold something secret
         return json_answer(WebhookMade(view, secret), 201)
 
     async def get(self, request: Request) -> Response:
@@ -255,7 +255,8 @@ class WebhookRoutes:
         return json_answer(ReplayAnswer(queued), 202)
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """For the audit list: the rest of a URL may hold something secret."""
     return urlsplit(url).hostname or ""
 
 
