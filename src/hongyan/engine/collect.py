@@ -108,7 +108,7 @@ class Collector:
                 break
             last = loose[-1]
             after = (last.touched_at, last.tenant, last.digest)
-            async with self._files.locked(*(file.digest for file in loose)):
+            async with self._files.keeper.locked(*(file.digest for file in loose)):
                 gone = await records.let_go(loose, consumer=CONSUMER)
                 await self._drop(gone)
             count += len(gone)
@@ -123,7 +123,7 @@ class Collector:
         count = 0
         while digests := await self._files.records.drops(BATCH):
             for digest in digests:
-                async with self._files.locked(digest):
+                async with self._files.keeper.locked(digest):
                     if digest in await self._files.records.drops(BATCH):
                         await self._drop([digest])
                         count += 1

@@ -4,9 +4,8 @@
                   │                                                │
                   └──▶ ended (given up, expired)                   └──▶ refused (why)
 
-The offset a client is told is what is on the disk. A finished upload is looked at once: what type
-its bytes are, and a picture goes through a process of its own (`Pictures`). The tenant holds the
-file before its bytes get their name, so that whatever dies when, no blob is without a holder.
+The offset a client is told is what is on the disk. What becomes of a finished upload is decided in
+`files_keep`.
 """
 
 from __future__ import annotations
@@ -16,26 +15,23 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator
 
 import msgspec
 import structlog
 
 from hongyan.config import Files as Settings
-from hongyan.engine import files_types as types
+from hongyan.engine.files_keep import DAY_MS, Keeper
+from hongyan.engine.files_types import clean_name
 from hongyan.engine.identity import Identity
 from hongyan.model.errors import (
     BadArgs,
     BadChecksum,
-    BadFile,
     BadOffset,
     FrameTooBig,
     Gone,
     NoSuchEntry,
     Overloaded,
-    Refusal,
     TimedOut,
     UploadBusy,
 )
@@ -45,7 +41,6 @@ from hongyan.model.files import (
     READY,
     REFUSED,
     UPLOADING,
-    File,
     Quota,
     Upload,
 )
@@ -53,39 +48,12 @@ from hongyan.ports import Blobs, Clock, FileRecords, Pictures, Uploads
 
 logger = structlog.get_logger(__name__)
 
-DAY_MS = 86_400_000
 PIECE = 256 * 1024  # bytes gathered before a thread writes them
 STEP = 4 * 1024 * 1024  # bytes between two durable offsets of one request
 STALL_S = 30.0  # without a byte
 HURRY_S = 2.0  # a request that is silent this long gives way to the next one
 CHECKSUMS = ("sha1", "sha256")
 STALE = 100  # uploads removed in one go
-AGAIN_S = 2.0  # between two tries of a file that found no place
-
-
-class BlobView(msgspec.Struct, frozen=True):
-    """The file as it goes into a message."""
-
-    digest: str
-    size: int
-    media_type: str
-    name: str
-
-
-class FileView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is told of an upload. `problem` is what a refusal would say."""
-
-    state: str
-    id: str = ""
-    offset: int = 0
-    size: int = 0
-    expires_at: int = 0
-    blob: BlobView | None = None
-    width: int = 0
-    height: int = 0
-    preview: str = ""
-    placeholder: str = ""
-    problem: dict[str, Any] | None = None
 
 
 class _Request:
@@ -112,12 +80,17 @@ class Files:
     ) -> None:
         """Nothing runs before `start`."""
         self.settings, self.records, self.blobs = settings, records, blobs
-        self._uploads, self._pictures, self._clock = uploads, pictures, clock
+        self._uploads, self._clock = uploads, clock
+        self.keeper = Keeper(
+            settings,
+            records=records,
+            uploads=uploads,
+            blobs=blobs,
+            pictures=pictures,
+            clock=clock,
+        )
         self._requests: dict[str, _Request] = {}
-        self._works: dict[str, asyncio.Task[None]] = {}
-        self._locks: dict[str, tuple[asyncio.Lock, list[None]]] = {}
         self._opened = asyncio.Event()
-        self.refused = 0
 
     # --- life -------------------------------------------------------------------------------
 
@@ -129,16 +102,14 @@ class Files:
         ):
             known.add(upload.id)
             if upload.state == PROCESSING or upload.offset == upload.size:
-                self._work(upload)
+                self.keeper.work(upload)
         if removed := await self._uploads.sweep(frozenset(known)):
             logger.info("files of ended uploads removed", count=removed)
         self._opened.set()
 
     async def stop(self) -> None:
         """End what runs; it goes on after the next start."""
-        for task in list(self._works.values()):
-            task.cancel()
-        await asyncio.gather(*self._works.values(), return_exceptions=True)
+        await self.keeper.stop()
 
     # --- uploads ----------------------------------------------------------------------------
 
@@ -151,7 +122,7 @@ class Files:
         most = self.settings.most_bytes
         if size > most:
             raise FrameTooBig(f"a file has at most {most} bytes")
-        if self._pictures.crowded:
+        if self.keeper.crowded:
             raise Overloaded("too many pictures wait to be looked at", retry_after_ms=2000)
         self._check_disk(size)
         now = self._clock.now_ms()
@@ -160,7 +131,7 @@ class Files:
             tenant=who.tenant,
             user=who.user,
             size=size,
-            name=types.clean_name(name),
+            name=clean_name(name),
             media_type=media_type[:100],
             created_at=now,
             expires_at=now + self.settings.expire_s * 1000,
@@ -286,7 +257,7 @@ class Files:
         upload = await self.find(who, upload_id)
         if upload_id in self._requests:
             raise UploadBusy("a request sends bytes to this upload", retry_after_ms=1000)
-        if (task := self._works.get(upload_id)) is not None:
+        if (task := self.keeper.works.get(upload_id)) is not None:
             await asyncio.wait({task})
         await self._end(upload)
 
@@ -300,150 +271,14 @@ class Files:
     async def _complete(self, upload: Upload) -> Upload:
         await self.records.settle(upload.id, PROCESSING, b"", self.expiry())
         upload = msgspec.structs.replace(upload, state=PROCESSING, offset=upload.size)
-        self._work(upload)
+        self.keeper.work(upload)
         return upload
 
     async def settled(self, upload: Upload, seconds: float) -> Upload:
         """The upload once it is ready or refused, or as it is after so many seconds."""
-        if (task := self._works.get(upload.id)) is not None and seconds > 0:
+        if (task := self.keeper.works.get(upload.id)) is not None and seconds > 0:
             await asyncio.wait({task}, timeout=seconds)
         return await self.records.upload(upload.id) or upload
-
-    def view(self, upload: Upload) -> FileView:
-        """What is told of it."""
-        if upload.result and upload.state in (READY, REFUSED):
-            return msgspec.json.decode(upload.result, type=FileView)
-        return FileView(
-            state=upload.state,
-            id=upload.id,
-            offset=upload.offset,
-            size=upload.size,
-            expires_at=upload.expires_at,
-        )
-
-    def _work(self, upload: Upload) -> None:
-        task = asyncio.create_task(self._process(upload), name=f"file {upload.id}")
-        self._works[upload.id] = task
-        task.add_done_callback(lambda _: self._works.pop(upload.id, None))
-
-    async def _process(self, upload: Upload) -> None:
-        while True:
-            try:
-                view = await self._look(upload)
-                break
-            except Overloaded:
-                await asyncio.sleep(AGAIN_S)
-            except BadFile as why:
-                self.refused += 1
-                view = _refused(upload, why)
-                break
-            except NoSuchEntry:
-                view = _refused(upload, Gone("the bytes of this upload are lost: begin again"))
-                break
-            except Refusal as why:  # the disk, the store: nobody knows, the next start tries again
-                logger.error("file not kept", upload=upload.id, error=why.text)
-                return
-            except Exception:
-                logger.exception("file not kept", upload=upload.id)
-                return
-        grace = self._clock.now_ms() + self.settings.grace_s * 1000
-        later = max(grace, upload.created_at + DAY_MS)
-        try:
-            await self.records.settle(upload.id, view.state, msgspec.json.encode(view), later)
-            await self._uploads.drop(upload.id)
-        except Refusal as why:
-            logger.error("upload not settled", upload=upload.id, error=why.text)
-
-    async def _look(self, upload: Upload) -> FileView:
-        """Judge, clean and keep a file whose bytes are all here. May be done again."""
-        try:
-            head = await self._uploads.head(upload.id, types.HEAD)
-        except NoSuchEntry:
-            return await self._kept(upload)
-        media_type = types.detect(head, upload.media_type)
-        if types.is_refused(media_type, self.settings.refused_types):
-            raise BadFile(f"files of type {media_type} are not taken")
-        if media_type in types.CLEANED:
-            return await self._picture(upload, media_type)
-        digest, size = await self._uploads.digest(self._uploads.path(upload.id))
-        view = FileView(READY, upload.id, blob=BlobView(digest, size, media_type, upload.name))
-        await self._keep(upload, view, [("", digest, size, media_type)])
-        return view
-
-    async def _kept(self, upload: Upload) -> FileView:
-        """The answer of an upload whose bytes became the blob before the process died."""
-        known = await self.records.upload(upload.id)
-        if known is not None and known.result:
-            view = msgspec.json.decode(known.result, type=FileView)
-            if view.blob is not None and await self.blobs.info(view.blob.digest) is not None:
-                return view
-        raise NoSuchEntry("the bytes are not there")
-
-    async def _picture(self, upload: Upload, media_type: str) -> FileView:
-        most = self.settings.picture_bytes
-        if upload.size > most:
-            raise BadFile(f"a picture has at most {most} bytes")
-        path = self._uploads.path
-        clean, small = path(upload.id, "clean"), path(upload.id, "preview")
-        made = await self._pictures.prepare(path(upload.id), media_type, clean, small)
-        digest, size = await self._uploads.digest(clean)
-        parts = [("clean", digest, size, media_type)]
-        preview = ""
-        if made.preview:
-            preview, small_size = await self._uploads.digest(small)
-            parts.append(("preview", preview, small_size, made.media_type))
-        view = FileView(
-            READY,
-            upload.id,
-            blob=BlobView(digest, size, media_type, upload.name),
-            width=made.width,
-            height=made.height,
-            preview=preview,
-            placeholder=made.placeholder,
-        )
-        await self._keep(upload, view, parts)
-        return view
-
-    async def _keep(
-        self, upload: Upload, view: FileView, parts: Sequence[tuple[str, str, int, str]]
-    ) -> None:
-        """Hold first, then give the bytes their names: a blob never stands without a holder."""
-        files = [File(upload.tenant, digest, size, kind) for _, digest, size, kind in parts]
-        async with self.locked(*(file.digest for file in files)):
-            await self.records.hold(files, self._clock.now_ms())
-            # The upload's own bytes may become the blob: from here on the answer is known.
-            later = self.expiry()
-            await self.records.settle(upload.id, PROCESSING, msgspec.json.encode(view), later)
-            for part, digest, _, kind in parts:
-                await self.blobs.adopt(self._uploads.path(upload.id, part), digest, kind)
-
-    @asynccontextmanager
-    async def locked(self, *digests: str) -> AsyncIterator[None]:
-        """Nobody else keeps or removes the bytes of these digests."""
-        wanted = sorted(set(digests))
-        held: list[tuple[str, asyncio.Lock]] = []
-        try:
-            for digest in wanted:
-                lock, users = self._locks.setdefault(digest, (asyncio.Lock(), []))
-                users.append(None)
-                try:
-                    await lock.acquire()
-                except BaseException:
-                    self._unlock(digest, None)
-                    raise
-                held.append((digest, lock))
-            yield
-        finally:
-            for digest, lock in held:
-                self._unlock(digest, lock)
-
-    def _unlock(self, digest: str, lock: asyncio.Lock | None) -> None:
-        if lock is not None:
-            lock.release()
-        users = self._locks[digest][1]
-        users.pop()
-        if not users:
-            del self._locks[digest]
 
     # --- housekeeping -----------------------------------------------------------------------
 
@@ -459,8 +294,10 @@ class Files:
         if old:
             await self.records.forget(old)
         for upload in await self.records.uploads((PROCESSING,), before=1 << 62, limit=STALE):
-            if upload.id not in self._works:
-                self._work(upload)
+            if upload.id not in self.keeper.works and upload.expires_at < now:
+                await self._end(upload)
+            elif upload.id not in self.keeper.works:
+                self.keeper.work(upload)
         return count
 
 
@@ -499,11 +336,6 @@ class _Writer:
             await self._files._uploads.sync(self._upload.id)
             await self._files.records.advance(self._upload.id, self._at, self._files.expiry())
             self._saved = self._at
-
-
-def _refused(upload: Upload, why: Refusal) -> FileView:
-    problem = {"title": type(why).__name__, "code": why.code, "detail": why.text}
-    return FileView(REFUSED, upload.id, size=upload.size, problem=problem)
 
 
 def parse_checksum(text: str) -> tuple[str, bytes]:

@@ -107,7 +107,7 @@ class FileService:
             )
         metrics.gauge("files_collected", "Files removed.", lambda: collector.collected)
         metrics.gauge("files_expired", "Uploads that expired.", lambda: collector.expired)
-        metrics.gauge("files_refused", "Files refused.", lambda: self.files.refused)
+        metrics.gauge("files_refused", "Files refused.", lambda: self.files.keeper.refused)
         metrics.gauge(
             "files_lag_seconds",
             "Of the files consumer: lag_seconds.",

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from hongyan.engine.files import Files
+from hongyan.engine.files_keep import view_of
 from hongyan.engine.files_types import INLINE, clean_name
 from hongyan.engine.identity import Identity
 from hongyan.engine.limits import KeyedBuckets
@@ -171,7 +172,7 @@ class Links:
 
     async def _of_upload(self, who: Identity, item: LinkItem) -> tuple[str, str]:
         upload = await self._files.find(who, item.upload)
-        view = self._files.view(upload)
+        view = view_of(upload)
         if upload.state != READY or view.blob is None:
             raise NoSuchEntry("the upload is not ready")
         if item.digest and item.digest == view.preview:

@@ -18,7 +18,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hongyan.engine.files import CHECKSUMS, Files, FileView, parse_checksum
+from hongyan.engine.files import CHECKSUMS, Files, parse_checksum
+from hongyan.engine.files_keep import FileView, view_of
 from hongyan.engine.identity import Identity
 from hongyan.engine.links import Link, LinkItem, Links
 from hongyan.model.errors import BadArgs, Unauthenticated
@@ -33,7 +34,7 @@ EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
 OCTETS = "application/offset+octet-stream"
 TUS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 PATIENCE_S = 15.0  # the last PATCH waits this long for what becomes of the file
-WAIT_S = 25  # of GET /v1/files/{id}?wait=
+WAIT_S = 25  # at most of GET /v1/files/{id}?wait=
 MAX_METADATA = 4096
 TAG = "files"
 
@@ -124,11 +125,11 @@ class FileRoutes:
         """What has become of it."""
         who = await self._who(request)
         upload = await self._files.find(who, request.path_params["id"])
-        wait = request.query_params.get("wait", "0")
+        wait = request.query_params.get("wait", "10")
         if not (wait.isascii() and wait.isdigit() and len(wait) < 4):
             raise BadArgs("wait: seconds")
         upload = await self._files.settled(upload, min(int(wait), WAIT_S))
-        return json_answer(self._files.view(upload))
+        return json_answer(view_of(upload))
 
     async def patch(self, request: Request) -> Response:
         """More bytes."""
@@ -191,7 +192,7 @@ class FileRoutes:
         )
         if upload.offset == upload.size:
             upload = await self._files.settled(upload, PATIENCE_S)
-        view = self._files.view(upload)
+        view = view_of(upload)
         if upload.state == REFUSED and view.problem is not None:
             code = int(view.problem["code"])
             problem = Problem(
@@ -212,7 +213,7 @@ class FileRoutes:
             "Hongyan-State": upload.state,
         }
         if upload.state == READY:
-            view: FileView = self._files.view(upload)
+            view: FileView = view_of(upload)
             if view.blob is not None:
                 headers["Hongyan-Digest"] = view.blob.digest
         return headers
@@ -293,7 +294,7 @@ _HEAD = Doc(
 _STATUS = Doc(
     summary="What has become of an upload.",
     tag=TAG,
-    params=(Param("wait", "Seconds to wait for the end of processing, at most 25.", int),),
+    params=(Param("wait", "Seconds to wait for the end of processing, 10; at most 25.", int),),
     answer=FileView,
     errors=(404, 410, 422),
 )

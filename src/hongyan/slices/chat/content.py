@@ -27,6 +27,7 @@ Avatar = Annotated[str, msgspec.Meta(pattern=rf"^([0-9a-f]{{64}})?{END}")]  # ""
 Size = Annotated[int, msgspec.Meta(ge=0, le=1 << 40)]
 Pixels = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 Millis = Annotated[int, msgspec.Meta(ge=0, le=86_400_000)]
+Placeholder = Annotated[str, msgspec.Meta(pattern=rf"^[A-Za-z0-9+/=]{{0,64}}{END}")]
 Latitude = Annotated[float, msgspec.Meta(ge=-90, le=90)]
 Longitude = Annotated[float, msgspec.Meta(ge=-180, le=180)]
 MediaType = Annotated[
@@ -54,13 +55,15 @@ class TextContent(Typed, tag="text", frozen=True):
 
 
 class ImageContent(Typed, tag="image", frozen=True):
-    """A picture; `preview` is the digest of a small version."""
+    """A picture; `preview` is the digest of a small version, `placeholder` a ThumbHash (base 64)
+    that is drawn until it is there."""
 
     blob: Blob
     width: Pixels = 0
     height: Pixels = 0
     preview: Digest | None = None
     caption: Caption = ""
+    placeholder: Placeholder = ""
 
 
 class FileContent(Typed, tag="file", frozen=True):
@@ -87,6 +90,7 @@ class VideoContent(Typed, tag="video", frozen=True):
     height: Pixels = 0
     preview: Digest | None = None
     caption: Caption = ""
+    placeholder: Placeholder = ""
 
 
 class LocationContent(Typed, tag="location", frozen=True):
