@@ -207,11 +207,13 @@ class LocalDiskBlobs:
         with self._lock(digest):
             try:
                 path.unlink()
+                found = True
             except FileNotFoundError:
-                return False
-            _note_path(path).unlink(missing_ok=True)
-            sync_directory(path.parent)
-        return True
+                found = False  # the note may have outlived the bytes
+            if found or _note_path(path).exists():
+                _note_path(path).unlink(missing_ok=True)
+                sync_directory(path.parent)
+        return found
 
 
 class _Upload:

@@ -273,6 +273,9 @@ class Files(Section, frozen=True):
     open_per_user: Annotated[
         int, Meta(ge=1, le=10_000, description="Unfinished uploads of one user.")
     ] = 32
+    user_day_uploads: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Uploads one user begins within 24 hours.")
+    ] = 5000
     user_day_bytes: Annotated[
         Bytes, Meta(description="Bytes one user uploads within 24 hours; 0 = no limit.")
     ] = 4 * 1024 * 1024 * 1024

@@ -32,6 +32,7 @@ from hongyan.model.errors import (
     Gone,
     NoSuchEntry,
     Overloaded,
+    Refusal,
     TimedOut,
     UploadBusy,
 )
@@ -51,6 +52,7 @@ logger = structlog.get_logger(__name__)
 PIECE = 256 * 1024  # bytes gathered before a thread writes them
 STEP = 4 * 1024 * 1024  # bytes between two durable offsets of one request
 STALL_S = 30.0  # without a byte
+OPEN_S = 5.0  # between two tries to begin
 HURRY_S = 2.0  # a request that is silent this long gives way to the next one
 CHECKSUMS = ("sha1", "sha256")
 STALE = 100  # uploads removed in one go
@@ -80,7 +82,7 @@ class Files:
     ) -> None:
         """Nothing runs before `start`."""
         self.settings, self.records, self.blobs = settings, records, blobs
-        self._uploads, self._clock = uploads, clock
+        self.uploads, self._clock = uploads, clock
         self.keeper = Keeper(
             settings,
             records=records,
@@ -95,7 +97,16 @@ class Files:
     # --- life -------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Remove what a crash left, go on with what was complete."""
+        """Remove what a crash left, go on with what was complete; uploads wait for that. While
+        the store or the disk fails it is tried again."""
+        while True:
+            try:
+                return await self._open()
+            except Refusal as why:
+                logger.error("files not looked at", error=why.text)
+                await asyncio.sleep(OPEN_S)
+
+    async def _open(self) -> None:
         known: set[str] = set()
         for upload in await self.records.uploads(
             (UPLOADING, PROCESSING), before=1 << 62, limit=1 << 30
@@ -103,9 +114,16 @@ class Files:
             known.add(upload.id)
             if upload.state == PROCESSING or upload.offset == upload.size:
                 self.keeper.work(upload)
-        if removed := await self._uploads.sweep(frozenset(known)):
+        if removed := await self.uploads.sweep(frozenset(known)):
             logger.info("files of ended uploads removed", count=removed)
         self._opened.set()
+
+    async def _wait(self) -> None:
+        """Until uploads may be touched. Raises Overloaded."""
+        try:
+            await asyncio.wait_for(self._opened.wait(), OPEN_S)
+        except TimeoutError:
+            raise Overloaded("uploads are not taken yet", retry_after_ms=2000) from None
 
     async def stop(self) -> None:
         """End what runs; it goes on after the next start."""
@@ -118,13 +136,13 @@ class Files:
 
         Raises FrameTooBig, Full, TooFast, Overloaded.
         """
-        await self._opened.wait()
+        await self._wait()
         most = self.settings.most_bytes
         if size > most:
             raise FrameTooBig(f"a file has at most {most} bytes")
         if self.keeper.crowded:
             raise Overloaded("too many pictures wait to be looked at", retry_after_ms=2000)
-        self._check_disk(size)
+        self.check_disk(size)
         now = self._clock.now_ms()
         upload = Upload(
             id=secrets.token_hex(16),
@@ -140,16 +158,18 @@ class Files:
             open=self.settings.open_per_user,
             user_bytes=self.settings.user_day_bytes,
             tenant_bytes=self.settings.tenant_day_bytes,
+            count=self.settings.user_day_uploads,
             since=now - DAY_MS,
         )
         await self.records.begin(upload, quota)
         if not size:
-            await self._uploads.sync(upload.id)
+            await self.uploads.sync(upload.id)
             return await self._complete(upload)
         return upload
 
-    def _check_disk(self, size: int) -> None:
-        if self._uploads.free() - size < self.settings.free_bytes:
+    def check_disk(self, size: int) -> None:
+        """Raises Overloaded where so many bytes leave too little free."""
+        if self.uploads.free() - size < self.settings.free_bytes:
             raise Overloaded("the server's disk is nearly full", retry_after_ms=60_000)
 
     async def find(self, who: Identity, upload_id: str) -> Upload:
@@ -194,7 +214,7 @@ class Files:
         Raises:
             BadOffset, BadChecksum, FrameTooBig (beyond the size), UploadBusy, TimedOut, StoreDown.
         """
-        await self._opened.wait()
+        await self._wait()
         upload = await self.find(who, upload_id)
         if upload_id in self._requests:
             raise UploadBusy("another request sends bytes to this upload", retry_after_ms=1000)
@@ -221,7 +241,7 @@ class Files:
         data: AsyncIterator[bytes],
         checksum: tuple[str, bytes] | None,
     ) -> None:
-        if not await self._uploads.cut(upload.id, upload.offset):
+        if not await self.uploads.cut(upload.id, upload.offset):
             await self._end(upload)
             raise Gone("the bytes of this upload are lost: begin again")
         writer = _Writer(self, upload, keep=checksum is None)
@@ -264,7 +284,7 @@ class Files:
     async def _end(self, upload: Upload) -> None:
         later = max(self.expiry(), upload.created_at + DAY_MS)
         await self.records.settle(upload.id, ENDED, b"", later)
-        await self._uploads.drop(upload.id)
+        await self.uploads.drop(upload.id)
 
     # --- what becomes of it -----------------------------------------------------------------
 
@@ -316,24 +336,33 @@ class _Writer:
         if len(self._waiting) >= PIECE:
             await self._flush()
             if self._at - self._saved >= STEP:
-                self._files._check_disk(0)
+                self._files.check_disk(0)
                 if self._keep:
                     await self.save()
         if len(piece) > room:
             raise FrameTooBig(f"the upload has {self._upload.size} bytes")
 
     async def _flush(self) -> None:
-        if self._waiting:
-            data = bytes(self._waiting)
-            self._waiting.clear()
-            await self._files._uploads.write(self._upload.id, self._at, data)
-            self._at += len(data)
+        """Also when the request is being cut: what a thread has begun to write must not reach the
+        file after the next request."""
+        if not self._waiting:
+            return
+        data = bytes(self._waiting)
+        self._waiting.clear()
+        work = asyncio.ensure_future(self._files.uploads.write(self._upload.id, self._at, data))
+        try:
+            await asyncio.shield(work)
+        finally:
+            if not work.done():
+                await asyncio.wait({work})
+            if not work.cancelled() and work.exception() is None:
+                self._at += len(data)
 
     async def save(self, *, checked: bool = False) -> None:
         """Make durable what came, then its offset."""
         await self._flush()
         if self._at > self._saved and (self._keep or checked):
-            await self._files._uploads.sync(self._upload.id)
+            await self._files.uploads.sync(self._upload.id)
             await self._files.records.advance(self._upload.id, self._at, self._files.expiry())
             self._saved = self._at
 

@@ -98,6 +98,8 @@ class Keeper:
 
     def work(self, upload: Upload) -> None:
         """Begin. Whatever ends it, it is begun again until there is an answer."""
+        if upload.id in self.works:
+            return
         task = asyncio.create_task(self._process(upload), name=f"file {upload.id}")
         self.works[upload.id] = task
         task.add_done_callback(lambda _: self.works.pop(upload.id, None))

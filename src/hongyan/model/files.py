@@ -36,9 +36,11 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What bounds new uploads. `since`: uploads made after it (ms) count; 0 bytes = no bound."""
+    """What bounds new uploads: how many are open, how many a user made after `since` (ms), and
+    their bytes; 0 bytes = no bound."""
 
     open: int
+    count: int
     user_bytes: int
     tenant_bytes: int
     since: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from email.utils import formatdate
 from typing import Annotated
 
@@ -22,11 +22,11 @@ from hongyan.engine.files import CHECKSUMS, Files, parse_checksum
 from hongyan.engine.files_keep import FileView, view_of
 from hongyan.engine.identity import Identity
 from hongyan.engine.links import Link, LinkItem, Links
-from hongyan.model.errors import BadArgs, Unauthenticated
+from hongyan.model.errors import BadArgs, Refusal, Unauthenticated
 from hongyan.model.files import READY, REFUSED, Upload
 from hongyan.transport.declare import Doc, Param
-from hongyan.transport.problem import Problem, plain_problem
-from hongyan.transport.requests import Requests, json_answer, problem_answer, route
+from hongyan.transport.problem import Problem, plain_problem, refusal_problem
+from hongyan.transport.requests import Handler, Requests, json_answer, problem_answer, route
 from hongyan.transport.serve_files import FileServing
 
 VERSION = "1.0.0"
@@ -63,16 +63,17 @@ class FileRoutes:
 
     def routes(self) -> list[Route]:
         """All of them."""
+        one = "/v1/files/{id}"
         return [
             route("/v1/files", "OPTIONS", self.options, _OPTIONS),
-            route("/v1/files", "POST", self.create, _CREATE),
+            route("/v1/files", "POST", _tus(self.create), _CREATE),
             route("/v1/files/links", "POST", self.links, _LINKS),
-            route("/v1/files/{id}", "OPTIONS", self.options, _OPTIONS),
-            route("/v1/files/{id}", "HEAD", self.head, _HEAD),
-            route("/v1/files/{id}", "GET", self.status, _STATUS),
-            route("/v1/files/{id}", "PATCH", self.patch, _PATCH),
-            route("/v1/files/{id}", "POST", self.override, _OVERRIDE),
-            route("/v1/files/{id}", "DELETE", self.end, _END),
+            route(one, "OPTIONS", self.options, _OPTIONS),
+            route(one, "HEAD", _tus(self.head), _HEAD),
+            route(one, "GET", self.status, _STATUS),
+            route(one, "PATCH", _tus(self.patch), _PATCH),
+            route(one, "POST", _tus(self.override), _OVERRIDE),
+            route(one, "DELETE", _tus(self.end), _END),
             *self._serving.routes(),
         ]
 
@@ -92,8 +93,6 @@ class FileRoutes:
     async def create(self, request: Request) -> Response:
         """A new upload, with its first bytes where the request has some."""
         who = await self._who(request)
-        if (wrong := _version(request)) is not None:
-            return wrong
         size = _number(request, "upload-length")
         if size is None:
             raise BadArgs("the header Upload-Length is needed; it cannot be told later")
@@ -103,9 +102,8 @@ class FileRoutes:
         upload = await self._files.create(who, size, name, claimed)
         if size and request.headers.get("content-type", "") == OCTETS:
             answer = await self._receive(request, who, upload, 0)
-            if answer.status_code >= 400 and answer.status_code not in (415, 460):
-                return answer
-            answer.status_code = 201 if answer.status_code == 204 else answer.status_code
+            if answer.status_code == 204:
+                answer.status_code = 201
         else:
             upload = await self._files.settled(upload, PATIENCE_S)
             answer = Response(status_code=201, headers=self._headers(upload))
@@ -115,8 +113,6 @@ class FileRoutes:
     async def head(self, request: Request) -> Response:
         """Where to go on."""
         who = await self._who(request)
-        if (wrong := _version(request)) is not None:
-            return wrong
         upload = await self._files.resume(who, request.path_params["id"])
         headers = self._headers(upload) | {"Upload-Length": str(upload.size)}
         return Response(headers=headers)
@@ -134,8 +130,6 @@ class FileRoutes:
     async def patch(self, request: Request) -> Response:
         """More bytes."""
         who = await self._who(request)
-        if (wrong := _version(request)) is not None:
-            return wrong
         if request.headers.get("content-type", "") != OCTETS:
             return problem_answer(plain_problem(415, f"Content-Type: {OCTETS}"), TUS)
         offset = _number(request, "upload-offset")
@@ -146,7 +140,7 @@ class FileRoutes:
 
     async def override(self, request: Request) -> Response:
         """For clients that can only POST."""
-        methods: Mapping[str, Callable[[Request], Awaitable[Response]]] = {
+        methods: Mapping[str, Handler] = {
             "PATCH": self.patch,
             "DELETE": self.end,
             "HEAD": self.head,
@@ -159,8 +153,6 @@ class FileRoutes:
     async def end(self, request: Request) -> Response:
         """Give an upload up."""
         who = await self._who(request)
-        if (wrong := _version(request)) is not None:
-            return wrong
         await self._files.end(who, request.path_params["id"])
         return Response(status_code=204, headers=TUS)
 
@@ -219,6 +211,24 @@ class FileRoutes:
         return headers
 
 
+def _tus(handler: Handler) -> Handler:
+    """The handler, for requests of this version of tus; refusals carry the version too."""
+
+    async def handle(request: Request) -> Response:
+        if request.headers.get("tus-resumable", "") != VERSION:
+            headers = {"Tus-Version": VERSION}
+            return problem_answer(plain_problem(412, f"Tus-Resumable: {VERSION}"), headers)
+        try:
+            return await handler(request)
+        except Refusal as why:
+            if why.code == Refusal.code:
+                raise
+            problem, headers = refusal_problem(why)
+            return problem_answer(problem, {**TUS, **headers})
+
+    return handle
+
+
 async def _body(request: Request) -> AsyncIterator[bytes]:
     """The pieces of a body; it ends where the client goes away, and what came is kept."""
     try:
@@ -227,13 +237,6 @@ async def _body(request: Request) -> AsyncIterator[bytes]:
                 yield piece
     except ClientDisconnect:
         return
-
-
-def _version(request: Request) -> Response | None:
-    if request.headers.get("tus-resumable", "") == VERSION:
-        return None
-    headers = {"Tus-Version": VERSION}
-    return problem_answer(plain_problem(412, f"Tus-Resumable: {VERSION}"), headers)
 
 
 def _number(request: Request, name: str) -> int | None:

@@ -32,6 +32,8 @@ class MemoryFileRecords:
         ]
         if sum(u.state in (UPLOADING, PROCESSING) for u in mine) >= quota.open:
             raise Full(f"a user has at most {quota.open} uploads that are not finished")
+        if sum(u.created_at > quota.since for u in mine) >= quota.count:
+            raise TooFast("too many uploads within 24 hours", retry_after_ms=3_600_000)
         theirs = [u for u in self._uploads.values() if u.tenant == upload.tenant]
         for used, most in ((mine, quota.user_bytes), (theirs, quota.tenant_bytes)):
             total = sum(

@@ -18,7 +18,9 @@ from hongyan.model.files import ENDED, PROCESSING, UPLOADING, File, FileTotals, 
 from hongyan.model.ids import LogId, Seq, TenantId, tenant_of
 from hongyan.ports import Loose
 
-TAIL = 2000  # entries that the consumer may lag behind while files are let go
+TAIL = 1000  # entries that the consumer may lag behind while files are let go
+TAIL_BYTES = 8 * 1024 * 1024  # of them
+HOUR_MS = 3_600_000
 
 _UPLOAD = (
     "SELECT id,tenant,user,size,at,name,media_type,state,result,created_at,expires_at FROM uploads"
@@ -115,26 +117,30 @@ def _do(db: sqlite3.Connection, *, sql: str, values: tuple[Any, ...]) -> None:
 
 
 def _begin(db: sqlite3.Connection, *, upload: Upload, quota: Quota) -> None:
-    (open_now,) = db.execute(
-        "SELECT count(*) FROM uploads WHERE tenant=? AND user=? AND created_at>=0"
-        f" AND state IN ('{UPLOADING}','{PROCESSING}')",
-        (upload.tenant, upload.user),
+    open_now, made, mine, all_of_them = db.execute(
+        f"""
+        SELECT total(user=?1 AND state IN ('{UPLOADING}','{PROCESSING}')),
+            total(user=?1 AND created_at>?3),
+            total(iif(user=?1 AND created_at>?3, iif(state='{ENDED}', at, size), 0)),
+            total(iif(created_at>?3, iif(state='{ENDED}', at, size), 0))
+        FROM uploads WHERE tenant=?2
+        """,
+        (upload.user, upload.tenant, quota.since),
     ).fetchone()
     if open_now >= quota.open:
         raise Full(f"a user has at most {quota.open} uploads that are not finished")
-    mine, all_of_them = db.execute(
-        f"SELECT total(iif(user=?1, n, 0)), total(n) FROM"
-        f" (SELECT user, iif(state='{ENDED}', at, size) n FROM uploads"
-        " WHERE tenant=?2 AND created_at>?3)",
-        (upload.user, upload.tenant, quota.since),
-    ).fetchone()
+    if made >= quota.count:
+        raise TooFast(
+            f"a user begins at most {quota.count} uploads within 24 hours",
+            retry_after_ms=HOUR_MS,
+        )
     for used, most, whose in (
         (mine, quota.user_bytes, "this user"),
         (all_of_them, quota.tenant_bytes, "this tenant"),
     ):
         if most and used + upload.size > most:
             raise TooFast(
-                f"{whose} may upload {most} bytes within 24 hours", retry_after_ms=3_600_000
+                f"{whose} may upload {most} bytes within 24 hours", retry_after_ms=HOUR_MS
             )
     u = upload
     db.execute(
@@ -226,16 +232,20 @@ def _loose(
 
 
 def _let_go(db: sqlite3.Connection, *, files: Sequence[Loose], consumer: str) -> list[str]:
-    tail = db.execute(
-        "SELECT body FROM entries WHERE pos>coalesce((SELECT pos FROM consumers WHERE name=?),0)"
-        " ORDER BY pos LIMIT ?",
-        (consumer, TAIL + 1),
-    ).fetchall()
-    if len(tail) > TAIL:
+    (seen,) = db.execute(
+        "SELECT coalesce((SELECT pos FROM consumers WHERE name=?),0)", (consumer,)
+    ).fetchone()
+    count, size = db.execute(
+        "SELECT count(*), total(length(body)) FROM (SELECT body FROM entries WHERE pos>? LIMIT ?)",
+        (seen, TAIL + 1),
+    ).fetchone()
+    if count > TAIL or size > TAIL_BYTES:
         return []
+    found = db.execute("SELECT body FROM entries WHERE pos>?", (seen,))
+    tail = b"\n".join(bytes(body) for (body,) in found)
     gone = []
     for loose in files:
-        if any(loose.digest.encode() in bytes(body) for (body,) in tail):
+        if loose.digest.encode() in tail:
             continue
         done = db.execute(
             f"DELETE FROM files AS f WHERE tenant=? AND digest=? AND touched_at=? AND {_UNUSED}",
