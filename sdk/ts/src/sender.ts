@@ -40,7 +40,9 @@ export class Sender {
       if (!MEMBERS.test(op)) throw new TypeError(`no op id: ${op}`);
       if (this.over) throw this.over;
       const keep = options.keep ?? name.endsWith(".send");
-      this.enter({ op, log: options.log ?? "", name, args, keep });
+      // a copy: what the caller changes later is not said
+      const said = JSON.parse(JSON.stringify(args)) as Json;
+      this.enter({ op, log: options.log ?? "", name, args: said, keep });
       this.waiters.set(op, [...(this.waiters.get(op) ?? []), { resolve, reject }]);
     });
     promise.catch(() => {}); // who does not wait learns it from the events

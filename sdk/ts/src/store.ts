@@ -11,9 +11,10 @@ export class MemoryStore implements Storage {
   }
 
   async put(changes: ReadonlyMap<string, unknown>): Promise<void> {
-    for (const [key, value] of changes) {
+    const copies = Array.from(changes, ([key, value]) => [key, structuredClone(value)] as const);
+    for (const [key, value] of copies) {
       if (value === undefined) this.held.delete(key);
-      else this.held.set(key, structuredClone(value));
+      else this.held.set(key, value);
     }
   }
 
@@ -49,9 +50,14 @@ export class IndexedStore implements Storage {
       work.oncomplete = () => resolve();
       work.onabort = work.onerror = () => reject(work.error ?? new Error("not written"));
       const table = work.objectStore(KV);
-      for (const [key, value] of changes) {
-        if (value === undefined) table.delete(key);
-        else table.put(value, key);
+      try {
+        for (const [key, value] of changes) {
+          if (value === undefined) table.delete(key);
+          else table.put(value, key);
+        }
+      } catch (error) {
+        work.abort(); // what cannot be copied takes the rest along: all or nothing
+        reject(error);
       }
     });
   }

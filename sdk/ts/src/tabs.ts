@@ -15,9 +15,10 @@ import type { ClientFrame, InboxRow, Page, Result, Welcome } from "./frames.gen.
 import type { Note } from "./host.js";
 import type { Line } from "./line.js";
 import type { Pending } from "./outbox.js";
-import { LoggedOut, Offline } from "./refusal.js";
+import { LoggedOut, Offline, Stopped } from "./refusal.js";
 import type { Asking } from "./session.js";
 import { within } from "./shell.js";
+import type { Shell } from "./shell.js";
 
 type Told = Omit<Status, "error" | "leader"> & { error?: TabError };
 
@@ -157,11 +158,17 @@ export class Tabs implements Line {
     });
   }
 
+  /** This tab's connection, if it leads. */
+  private get shell(): Shell | undefined {
+    const { shell } = this.core;
+    return shell?.error ? undefined : shell;
+  }
+
   // --- what the others say ----------------------------------------------------------------------
 
   private take(message: Message): void {
     const { core } = this;
-    const { shell } = core;
+    const shell = this.shell;
     switch (message.m) {
       case "note":
         return core.noted(message.note);
@@ -232,7 +239,8 @@ export class Tabs implements Line {
       if (to === this.me) this.answered(message);
       else this.post(message);
     };
-    this.core.shell!.ask(frame, withinMs).then(
+    if (!this.shell) return; // who leads next is asked again
+    this.shell.ask(frame, withinMs).then(
       (answer) => reply({ answer }),
       (error: unknown) => reply({ error: errorToTab(error) }),
     );
@@ -255,7 +263,9 @@ export class Tabs implements Line {
   private statusChanged(m: "status" | "lead" = "status"): void {
     const { state, error } = this.core.status;
     if (state === "open") for (const { resolve } of this.openers.splice(0)) resolve();
-    if (this.core.shell) this.post({ m, status: this.told(), welcome: this.core.welcome });
+    // who closes this tab alone says nothing: the next one leads
+    const quiet = !this.core.shell || error instanceof Stopped;
+    if (!quiet) this.post({ m, status: this.told(), welcome: this.core.welcome });
     if (state !== "stopped") return;
     for (const { reject } of [...this.openers.splice(0), ...this.asked.values()]) reject(error);
     this.leave.abort();
