@@ -6,7 +6,9 @@ import { ConversationList } from "./list/ConversationList.js";
 import { LoginPage } from "./login/LoginPage.js";
 import { NewChatDialog } from "./people/NewChat.js";
 import { DetailsPanel } from "./people/Details.js";
+import { PaletteHost } from "./find/Palette.js";
 import { SearchPanel } from "./find/SearchPanel.js";
+import { JoinHost } from "./people/Join.js";
 import { SettingsDialog } from "./me/SettingsDialog.js";
 import { Thread } from "./thread/Thread.js";
 import "./app.css";
@@ -67,6 +69,8 @@ function Chats() {
       )}
       {overlay.value === "new-chat" && <NewChatDialog />}
       {overlay.value === "settings" && <SettingsDialog />}
+      <PaletteHost />
+      <JoinHost />
     </div>
   );
 }
