@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import structlog
+from starlette.applications import Starlette
 
 from hongyan.adapters.images import WorkerPictures
 from hongyan.adapters.jwks import issuers as trusted_issuers
@@ -305,6 +306,7 @@ class Server:
         self._closing = contextlib.AsyncExitStack()
         self._front: Front | None = None
         self.node: Node
+        self.http: Starlette  # what is served beside WebSockets
 
     @property
     def port(self) -> int:
@@ -340,21 +342,22 @@ class Server:
             return node.metrics.render(await store.stats())
 
         gateway = node.gateway
+        self.http = build_http(
+            gateway,
+            node.authenticator,
+            config,
+            publish=bus.publish,
+            metrics=metrics,
+            parts=self._parts(node, bus),
+            trail=node.operations.trail,
+        )
         front = Front(
             config.server,
             config.limits,
             endpoint=GatewayEndpoint(
                 gateway, CODECS, Terms(message_bytes=config.limits.message_bytes)
             ),
-            http=build_http(
-                gateway,
-                node.authenticator,
-                config,
-                publish=bus.publish,
-                metrics=metrics,
-                parts=self._parts(node, bus),
-                trail=node.operations.trail,
-            ),
+            http=self.http,
             drain=gateway.drain,
             sockets=sockets,
         )

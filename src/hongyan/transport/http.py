@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from ipaddress import ip_address
 from typing import Protocol
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -32,8 +33,10 @@ from hongyan.transport.asks import AskRoutes
 from hongyan.transport.audited import Desk
 from hongyan.transport.calls import CallRoutes
 from hongyan.transport.calls import Gateway as Single
+from hongyan.transport.declare import Doc
 from hongyan.transport.httplink import SESSION
 from hongyan.transport.httplink import Gateway as Sessions
+from hongyan.transport.openapi import OpenApiRoute
 from hongyan.transport.people import MeRoutes
 from hongyan.transport.polls import PollRoutes
 from hongyan.transport.problem import plain_problem
@@ -104,6 +107,7 @@ def build_http(
             *AskRoutes(requests, gateway).routes(),
             *MeRoutes(requests, publish).routes(),
             *ServerRoutes(requests, gateway).routes(),
+            *OpenApiRoute().routes(),
             *StreamRoutes(requests, gateway, config.receivers).routes(),
             *UpdateRoutes(requests, gateway, config).routes(),
             *PollRoutes(requests, gateway, config.receivers, heartbeat_s).routes(),
@@ -115,6 +119,38 @@ def build_http(
     if trail is not None:
         app.state.audit = Desk(trail, requests)
     return app
+
+
+class Live(msgspec.Struct):
+    """The process answers."""
+
+    live: bool
+
+
+class Ready(msgspec.Struct):
+    """Whether to send traffic here."""
+
+    ready: bool
+
+
+HEALTH = Doc(summary="Does the process answer?", tag="service", access="open", answer=Live)
+READY = Doc(
+    summary="Are calls taken?",
+    text="503 with the same body where they are not.",
+    tag="service",
+    access="open",
+    answer=Ready,
+)
+METRICS = Doc(
+    summary="Prometheus metrics",
+    text="With `server.metrics_token` as the bearer, or an API key with the scope `metrics`;"
+    " without a token configured also from this machine.",
+    tag="service",
+    access="open",
+    answer=str,
+    answer_media="text/plain",
+    errors=(401, 403),
+)
 
 
 class _Operator:
@@ -133,19 +169,19 @@ class _Operator:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            route("/healthz", "GET", self.healthz),
-            route("/readyz", "GET", self.readyz),
-            route("/metrics", "GET", self.metrics),
+            route("/healthz", "GET", self.healthz, HEALTH),
+            route("/readyz", "GET", self.readyz, READY),
+            route("/metrics", "GET", self.metrics, METRICS),
         ]
 
     async def healthz(self, request: Request) -> Response:
         """The process answers."""
-        return json_answer({"live": True})
+        return json_answer(Live(True))
 
     async def readyz(self, request: Request) -> Response:
         """Send traffic here, or (503) do not."""
         ready = self._gateway.ready
-        return json_answer({"ready": ready}, 200 if ready else 503)
+        return json_answer(Ready(ready), 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Response:
         """Only with the token; without one configured, only from this machine directly."""

@@ -87,7 +87,7 @@ class ChangeUserRequest(msgspec.Struct):
     avatar: Avatar | None = None
 
 
-class KickRequest(msgspec.Struct):
+class KickUserRequest(msgspec.Struct):
     """`POST /v1/users/kick`; without `device`, all of them."""
 
     user: str
@@ -215,7 +215,7 @@ class ServerRoutes:
     async def kick(self, request: Request) -> Response:
         """Log somebody out."""
         who = await self._requests.identity(request)
-        body = await self._requests.body(request, KickRequest)
+        body = await self._requests.body(request, KickUserRequest)
         note(request, body.user, device=body.device)
         gone = await self._gateway.persons.kick(who, body.user, body.device)
         return json_answer(KickAnswer(UserId(body.user), gone))
@@ -353,7 +353,7 @@ KICK = Doc(
     tag="users",
     access="key",
     scopes=("users",),
-    body=KickRequest,
+    body=KickUserRequest,
     answer=KickAnswer,
     errors=(404,),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -21,6 +22,7 @@ from hongyan.model.errors import Forbidden, Kicked, Unauthenticated
 from hongyan.ports import Evicted, Hint
 from hongyan.transport import handshake as hs
 from hongyan.transport.audited import OWN, record
+from hongyan.transport.declare import Doc, Param
 from hongyan.transport.problem import refusal_problem
 from hongyan.transport.requests import Requests, json_answer, problem_answer, route
 
@@ -86,11 +88,11 @@ class SessionRoutes:
     def routes(self) -> list[Route]:
         """All of them."""
         return [
-            route(PATH, "POST", self.begin, audit=OWN),
-            route(f"{PATH}/claim", "POST", self.claim, audit=OWN),
-            route(f"{PATH}/enter", "POST", self.enter, audit=OWN),
-            route(f"{PATH}/token", "POST", self.token, audit=OWN),
-            route(PATH, "DELETE", self.end, audit=OWN),
+            route(PATH, "POST", self.begin, BEGIN, audit=OWN),
+            route(f"{PATH}/claim", "POST", self.claim, CLAIM, audit=OWN),
+            route(f"{PATH}/enter", "POST", self.enter, ENTER, audit=OWN),
+            route(f"{PATH}/token", "POST", self.token, TOKEN, audit=OWN),
+            route(PATH, "DELETE", self.end, END, audit=OWN),
         ]
 
     async def begin(self, request: Request) -> Response:
@@ -208,3 +210,26 @@ def _own_page(request: Request) -> None:
     )
     if not hs.origin_allowed(head, ()):
         raise Forbidden("only pages of this server log in here")
+
+
+GUARDED = Param(
+    "Hongyan-Request", "`1`; no page of another origin can send it.", place="header", required=True
+)
+
+
+def _doc(summary: str, **fields: Any) -> Doc:
+    text = "For pages of this server: the cookie it is about is HttpOnly and SameSite=Strict."
+    given = {"access": "open", "errors": (401, 403), "params": (GUARDED,), **fields}
+    return Doc(summary=summary, text=text, tag="accounts", **given)
+
+
+BEGIN = _doc("Log a browser in", body=SessionRequest, answer=SessionAnswer, status=201)
+CLAIM = _doc(
+    "Become the first administrator, in a browser",
+    body=SessionClaimRequest,
+    answer=SessionAnswer,
+    status=201,
+)
+ENTER = _doc("Log a browser in by a link", body=EnterRequest, answer=SessionAnswer, status=201)
+TOKEN = _doc("A token for the page", answer=AccessAnswer)
+END = _doc("Log a browser out", answer=dict[str, Any])
