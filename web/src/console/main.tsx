@@ -1,3 +1,8 @@
 import { render } from "preact";
+import "../ui/tokens.css";
+import "../ui/base.css";
+import "./console.css";
+import "./data.css";
+import { App } from "./App.js";
 
-render(<p>hongyan</p>, document.getElementById("app")!);
+render(<App />, document.getElementById("app")!);

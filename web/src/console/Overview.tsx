@@ -1,0 +1,423 @@
+/** The node at one look. */
+
+import { useEffect, useState } from "preact/hooks";
+import { signal } from "@preact/signals";
+import { dictionary, IconButton, type IconName, Icon } from "../ui/index.js";
+import { Chart, type Line } from "./Chart.js";
+import { bytes, count, exact, millis, moment, percent, rate, span } from "./format.js";
+import { Card, Choice, Facts, Problem, Table } from "./parts.js";
+import { append, newest, newestKnown, NOTHING, recent, sparkline, type Answer, type Kept } from "./series.js";
+import { get, Offline, Refused } from "./session.js";
+
+const words = dictionary(
+  {
+    connections: "Connections",
+    users: "Users online",
+    sends: "Messages sent",
+    deliveries: "Deliveries",
+    ack: "Ack p99",
+    queued: "Send queues",
+    troubles: "Behind · gaps",
+    inTotal: (n: string) => `${n} in all`,
+    perSecond: "per second",
+    chartConnections: "Connections and users",
+    chartMessages: "Messages per second",
+    chartAck: "From a call to its ack",
+    chartLag: "Event loop lag",
+    chartStore: "Store writes per second",
+    chartQueues: "Waiting for slow readers",
+    chartTrouble: "Behind, gaps and refusals per second",
+    chartMemory: "Memory",
+    chartCpu: "Processor (of one core)",
+    open: "open",
+    sent: "sent",
+    delivered: "delivered",
+    commits: "writes",
+    groups: "syncs to disk",
+    lag: "p99",
+    bytes: "bytes",
+    behind: "behind",
+    gaps: "gaps",
+    refusals: "refused calls",
+    memory: "resident",
+    cpu: "in use",
+    range: "Time shown",
+    minutes: (n: number) => `${n} min`,
+    pause: "Pause",
+    go: "Go on",
+    paused: "paused",
+    server: "This node",
+    version: "Version",
+    node: "Node",
+    uptime: "Running for",
+    since: "Since",
+    accepted: "Connections taken",
+    refused: "Connections refused",
+    logins: "Logins (failed)",
+    data: "Data on disk",
+    storeQueue: "Writes waiting",
+    storeState: "Store",
+    storeGood: "writing",
+    storeBad: "stopped: restart to recover",
+    calls: "Calls since the start",
+    call: "Call",
+    answer: "Answer",
+    times: "Times",
+    acked: "ack",
+    noCalls: "No calls yet.",
+    share: "Share",
+  },
+  {
+    connections: "连接数",
+    users: "在线用户",
+    sends: "发送消息",
+    deliveries: "投递",
+    ack: "确认 p99",
+    queued: "发送队列",
+    troubles: "落后 · 缺口",
+    inTotal: (n: string) => `累计 ${n}`,
+    perSecond: "每秒",
+    chartConnections: "连接与用户",
+    chartMessages: "每秒消息",
+    chartAck: "从调用到确认",
+    chartLag: "事件循环延迟",
+    chartStore: "每秒存储写入",
+    chartQueues: "等待慢读者的字节",
+    chartTrouble: "每秒落后、缺口与拒绝",
+    chartMemory: "内存",
+    chartCpu: "处理器（占单核）",
+    open: "打开",
+    sent: "发送",
+    delivered: "投递",
+    commits: "写入",
+    groups: "落盘",
+    lag: "p99",
+    bytes: "字节",
+    behind: "落后",
+    gaps: "缺口",
+    refusals: "被拒绝的调用",
+    memory: "常驻",
+    cpu: "占用",
+    range: "显示时段",
+    minutes: (n: number) => `${n} 分钟`,
+    pause: "暂停",
+    go: "继续",
+    paused: "已暂停",
+    server: "本节点",
+    version: "版本",
+    node: "节点",
+    uptime: "已运行",
+    since: "启动于",
+    accepted: "接受的连接",
+    refused: "拒绝的连接",
+    logins: "登录（失败）",
+    data: "磁盘数据",
+    storeQueue: "等待的写入",
+    storeState: "存储",
+    storeGood: "正常写入",
+    storeBad: "已停止：重启以恢复",
+    calls: "启动以来的调用",
+    call: "调用",
+    answer: "应答",
+    times: "次数",
+    acked: "确认",
+    noCalls: "还没有调用。",
+    share: "占比",
+  },
+);
+
+const EVERY_MS = 2000;
+
+// Kept beside the page, so that coming back to it shows the charts at once.
+const kept = signal<Kept>(NOTHING);
+const latest = signal<Answer | null>(null);
+const wrong = signal<Refused | Offline | null>(null);
+
+async function refresh(): Promise<void> {
+  try {
+    const since = kept.value.at.at(-1) ?? 0;
+    const answer = await get<Answer>(`/v1/admin/overview?since=${since}`);
+    if (latest.value && latest.value.started_at !== answer.started_at) kept.value = NOTHING;
+    kept.value = append(kept.value, answer, answer.steps);
+    latest.value = answer;
+    wrong.value = null;
+  } catch (error) {
+    if (!(error instanceof Refused || error instanceof Offline)) throw error;
+    wrong.value = error;
+  }
+}
+
+export function Overview() {
+  const [minutes, setMinutes] = useState(5);
+  const [paused, setPaused] = useState(false);
+  useEffect(() => {
+    if (paused) return;
+    let over = false;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const turn = async () => {
+      if (document.visibilityState === "visible") await refresh();
+      if (!over) timer = setTimeout(() => void turn(), EVERY_MS);
+    };
+    void turn();
+    return () => {
+      over = true;
+      clearTimeout(timer);
+    };
+  }, [paused]);
+  const answer = latest.value;
+  const view = answer ? recent(kept.value, minutes * 60_000, answer.step_ms) : NOTHING;
+  const w = words();
+  return (
+    <div class="page">
+      {wrong.value && <Problem error={wrong.value} />}
+      <div class="page-tools">
+        <Choice
+          label={w.range}
+          value={minutes}
+          options={[1, 5, 15].map((n) => [n, w.minutes(n)] as const)}
+          onChange={setMinutes}
+        />
+        <IconButton
+          icon={paused ? "play" : "pause"}
+          label={paused ? w.go : w.pause}
+          pressed={paused}
+          onClick={() => setPaused(!paused)}
+        />
+      </div>
+      <Tiles view={view} answer={answer} />
+      <Charts view={view} window={minutes * 60_000} />
+      {answer && (
+        <div class="columns">
+          <Server answer={answer} />
+          <Calls answer={answer} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+interface TileProps {
+  icon: IconName;
+  name: string;
+  value: string;
+  more: string;
+  line: string;
+  bad?: boolean;
+}
+
+function Tile(props: TileProps) {
+  return (
+    <div class={`tile ${props.bad ? "tile-bad" : ""}`}>
+      <dt>
+        <Icon name={props.icon} size={16} />
+        {props.name}
+      </dt>
+      <dd>
+        <b>{props.value}</b>
+        <small>{props.more}</small>
+      </dd>
+      <svg class="spark" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true">
+        <polyline points={props.line} />
+      </svg>
+    </div>
+  );
+}
+
+function Tiles({ view, answer }: { view: Kept; answer: Answer | null }) {
+  const w = words();
+  const totals = answer?.totals ?? {};
+  const line = (name: string) => sparkline((view.series[name] ?? []).slice(-60), 120, 28);
+  const total = (name: string) => w.inTotal(count(totals[name] ?? 0));
+  const troubles = (totals["behind"] ?? 0) + (totals["gaps"] ?? 0);
+  return (
+    <dl class="tiles">
+      <Tile
+        icon="link"
+        name={w.connections}
+        value={count(newest(view, "connections"))}
+        more={total("accepted")}
+        line={line("connections")}
+      />
+      <Tile
+        icon="users"
+        name={w.users}
+        value={count(newest(view, "users"))}
+        more={" "}
+        line={line("users")}
+      />
+      <Tile
+        icon="send"
+        name={w.sends}
+        value={rate(newest(view, "sends"))}
+        more={" "}
+        line={line("sends")}
+      />
+      <Tile
+        icon="forward"
+        name={w.deliveries}
+        value={rate(newest(view, "deliveries"))}
+        more={total("deliveries")}
+        line={line("deliveries")}
+      />
+      <Tile
+        icon="clock"
+        name={w.ack}
+        value={millis(newestKnown(view, "ack_p99"))}
+        more={`p50 ${millis(newestKnown(view, "ack_p50"))}`}
+        line={line("ack_p99")}
+      />
+      <Tile
+        icon="archive"
+        name={w.queued}
+        value={bytes(newest(view, "queued"))}
+        more={" "}
+        line={line("queued")}
+      />
+      <Tile
+        icon="warn"
+        name={w.troubles}
+        value={`${count(totals["behind"] ?? 0)} · ${count(totals["gaps"] ?? 0)}`}
+        more={" "}
+        line={line("behind")}
+        bad={troubles > 0}
+      />
+    </dl>
+  );
+}
+
+function Charts({ view, window }: { view: Kept; window: number }) {
+  const w = words();
+  const line = (name: string, label: string, color: number, area = false): Line => ({
+    name,
+    label,
+    color,
+    area,
+  });
+  const shared = { kept: view, window };
+  return (
+    <div class="charts">
+      <Chart
+        {...shared}
+        title={w.chartMessages}
+        format={count}
+        lines={[line("deliveries", w.delivered, 1, true), line("sends", w.sent, 0)]}
+      />
+      <Chart
+        {...shared}
+        title={w.chartAck}
+        format={millis}
+        least={2}
+        lines={[line("ack_p99", "p99", 2), line("ack_p50", "p50", 0, true)]}
+      />
+      <Chart
+        {...shared}
+        title={w.chartConnections}
+        format={count}
+        least={4}
+        lines={[line("connections", w.open, 1, true), line("users", w.users, 0)]}
+      />
+      <Chart
+        {...shared}
+        title={w.chartStore}
+        format={count}
+        lines={[line("commits", w.commits, 1, true), line("groups", w.groups, 0)]}
+      />
+      <Chart
+        {...shared}
+        title={w.chartLag}
+        format={millis}
+        least={5}
+        lines={[line("lag_p99", w.lag, 2, true)]}
+      />
+      <Chart
+        {...shared}
+        title={w.chartQueues}
+        format={bytes}
+        least={1024}
+        lines={[line("queued", w.bytes, 2, true)]}
+      />
+      <Chart
+        {...shared}
+        title={w.chartTrouble}
+        format={count}
+        lines={[
+          line("refusals", w.refusals, 1),
+          line("behind", w.behind, 2),
+          line("gaps", w.gaps, 3),
+        ]}
+      />
+      <Chart
+        {...shared}
+        title={w.chartCpu}
+        format={percent}
+        least={0.1}
+        lines={[line("cpu", w.cpu, 0, true)]}
+      />
+      <Chart
+        {...shared}
+        title={w.chartMemory}
+        format={bytes}
+        least={32 * 1024 * 1024}
+        lines={[line("memory", w.memory, 3, true)]}
+      />
+    </div>
+  );
+}
+
+function Server({ answer }: { answer: Answer }) {
+  const w = words();
+  const { totals } = answer;
+  const n = (name: string) => exact(totals[name] ?? 0);
+  return (
+    <Card title={w.server}>
+      <Facts
+        facts={[
+          [w.version, answer.version],
+          [w.node, answer.node],
+          [w.uptime, span(answer.now - answer.started_at)],
+          [w.since, moment(answer.started_at)],
+          [w.accepted, n("accepted")],
+          [w.refused, n("refused")],
+          [w.logins, `${n("logins")} (${n("login_failures")})`],
+          [w.data, bytes(totals["store_bytes"])],
+          [w.storeQueue, n("store_queued")],
+          [w.storeState, totals["store_failed"] ? w.storeBad : w.storeGood],
+        ]}
+      />
+    </Card>
+  );
+}
+
+function Calls({ answer }: { answer: Answer }) {
+  const w = words();
+  const most = answer.calls[0]?.count ?? 1;
+  return (
+    <Card title={w.calls} flush>
+      <Table
+        label={w.calls}
+        rows={answer.calls}
+        id={(row) => `${row.name} ${row.code}`}
+        empty={w.noCalls}
+        columns={[
+          { head: w.call, lead: true, cell: (row) => <code>{row.name}</code> },
+          {
+            head: w.answer,
+            cell: (row) =>
+              row.code ? <span class="pill pill-warn">{row.code}</span> : <span class="pill pill-good">{w.acked}</span>,
+          },
+          { head: w.times, right: true, cell: (row) => exact(row.count) },
+          {
+            head: w.share,
+            cell: (row) => (
+              <svg class="bar" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true">
+                <rect width="100" height="6" class="bar-back" />
+                <rect width={Math.max(1, (100 * row.count) / most)} height="6" class="bar-fill" />
+              </svg>
+            ),
+          },
+        ]}
+      />
+    </Card>
+  );
+}
+
