@@ -1,7 +1,8 @@
 /** The page: login, or the list beside the conversation; on a phone one of the two at a time. */
 
-import { DialogHost, dictionary, EmptyState, MenuHost, Spinner, ToastHost } from "./ui/index.js";
-import { currentLog, overlay, panel, phase } from "./session/index.js";
+import { useEffect, useState } from "preact/hooks";
+import { DialogHost, dictionary, EmptyState, Icon, MenuHost, Spinner, ToastHost } from "./ui/index.js";
+import { client, currentLog, overlay, panel, phase, status } from "./session/index.js";
 import { ConversationList } from "./list/ConversationList.js";
 import { LoginPage } from "./login/LoginPage.js";
 import { NewChatDialog } from "./people/NewChat.js";
@@ -19,9 +20,22 @@ const words = dictionary(
     pickMore: "Choose one from the list, or start a new one.",
     list: "Conversations",
     side: "Details",
+    offline: "You are offline. You see what is kept on this device; what you write is sent later.",
+    connecting: "No connection to the server. Trying again…",
+    now: "Try now",
   },
-  { pick: "选择一个会话", pickMore: "从左侧列表选择，或发起新的聊天。", list: "会话列表", side: "详情" },
+  {
+    pick: "选择一个会话",
+    pickMore: "从左侧列表选择，或发起新的聊天。",
+    list: "会话列表",
+    side: "详情",
+    offline: "当前离线，显示的是本设备缓存；写下的消息会在联网后发送。",
+    connecting: "无法连接服务器，正在重试…",
+    now: "立即重试",
+  },
 );
+
+const PATIENCE = 2500; // ms without a connection before it is said
 
 export function App() {
   return (
@@ -45,11 +59,42 @@ function Page() {
   return phase.value === "in" ? <Chats /> : <LoginPage />;
 }
 
+/** Says that what is shown may be old; only when it lasts. */
+function OfflineBar() {
+  const [late, setLate] = useState(false);
+  const s = status.value;
+  const cut = s.state !== "open";
+  useEffect(() => {
+    setLate(false);
+    if (!cut) return undefined;
+    const timer = setTimeout(() => setLate(true), PATIENCE);
+    return () => clearTimeout(timer);
+  }, [cut]);
+  const w = words();
+  const offline = s.state === "offline" || !navigator.onLine;
+  return (
+    <div class={`app-offline ${cut && late ? "app-offline-on" : ""}`} role="status" aria-live="polite">
+      {cut && late && (
+        <>
+          <Icon name="cloudOff" size={17} />
+          <span>{offline ? w.offline : w.connecting}</span>
+          {!offline && (
+            <button type="button" onClick={() => client().wake()}>
+              {w.now}
+            </button>
+          )}
+        </>
+      )}
+    </div>
+  );
+}
+
 function Chats() {
   const log = currentLog.value;
   const side = log ? panel.value : null;
   return (
     <div class="app" data-pane={side ? "side" : log ? "thread" : "list"}>
+      <OfflineBar />
       <nav class="app-list" aria-label={words().list}>
         <ConversationList />
       </nav>

@@ -7,6 +7,7 @@ export {
 } from "./login.js";
 export { fileLink, forgetLink, linkTo, type FileRef } from "./links.js";
 export { ChatAvatar, titleOf, UserAvatar } from "./names.js";
+export { notifying, setNotifying, type Notifying } from "./notify.js";
 export { learn, nameOf, personOf, presenceOf, typingIn, type Person, type Presence } from "./people.js";
 export {
   activityOf, ADMIN, byActivity, isChat, isDirect, isGroup, MEMBER, NONE, OWNER, peerOf, settingsOf, stateOf,

@@ -9,7 +9,7 @@ import { refusalOf } from "./login.js";
 
 /** What a link may be asked for: a file of an entry, a person's picture, a group's picture. */
 export type FileRef =
-  | { log: string; seq: number; digest: string }
+  | { log: string; seq: number; digest: string; download?: boolean }
   | { user: string }
   | { log: string; avatar: true };
 
@@ -21,7 +21,7 @@ interface Kept {
 }
 
 interface LinksAnswer {
-  links: { url?: string; expires_at?: number; error?: { code: number; text: string } }[];
+  links: { url?: string; expires_at?: number }[];
 }
 
 const BUNDLE = 50;

@@ -3,6 +3,7 @@
 import { batch, computed, signal } from "@preact/signals";
 import { createClient, type Client, type InboxRow, type PendingCall, type Status } from "@hongyan/sdk";
 import { deviceId, enterBy, getToken, HttpRefusal, logOut, type Me, whoAmI } from "./login.js";
+import { forgetPictures } from "./offline.js";
 import { byActivity } from "./rows.js";
 import { eraseHash } from "./view.js";
 
@@ -136,6 +137,7 @@ export async function leaveForGood(): Promise<void> {
   const was = current;
   localStorage.removeItem(LAST);
   leave();
+  await forgetPictures();
   await was?.close({ logout: true });
   await logOut();
 }

@@ -10,7 +10,7 @@ import { words } from "./words.js";
 /** Save a file as the browser does with downloads. */
 export async function download(where: Where, blob: FileBlob): Promise<void> {
   try {
-    const url = localUrl(blob.digest) || (await linkTo({ ...where, digest: blob.digest }));
+    const url = localUrl(blob.digest) || (await linkTo({ ...where, digest: blob.digest, download: true }));
     if (!url) throw new Error("gone");
     const a = document.createElement("a");
     a.href = url;

@@ -63,7 +63,7 @@ export function ForwardDialog({ sources }: { sources: readonly { log: string; se
                   type="button"
                   role="radio"
                   aria-checked={merged === bundle}
-                  class={`chip ${merged === bundle ? "chip-on" : ""}`}
+                  class={`fwd-chip ${merged === bundle ? "fwd-chip-on" : ""}`}
                   onClick={() => setMerged(bundle)}
                 >
                   {bundle ? w.asBundle : w.oneByOne}
@@ -82,11 +82,11 @@ export function ForwardDialog({ sources }: { sources: readonly { log: string; se
       <ul class="forward-list">
         {found.map((row) => (
           <li key={row.log}>
-            <label class="pick">
+            <label class="fwd">
               <input type="checkbox" class="unseen" checked={targets.has(row.log)} onChange={() => toggle(row.log)} />
               <ChatAvatar row={row} size={40} />
-              <span class="ellipsis pick-name">{titleOf(row)}</span>
-              <span class={`pick-mark ${targets.has(row.log) ? "pick-on" : ""}`} aria-hidden="true">
+              <span class="ellipsis fwd-name">{titleOf(row)}</span>
+              <span class={`fwd-mark ${targets.has(row.log) ? "fwd-on" : ""}`} aria-hidden="true">
                 {targets.has(row.log) && <Icon name="check" size={15} />}
               </span>
             </label>

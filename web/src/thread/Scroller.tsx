@@ -188,7 +188,7 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
       <div class="scroller-room" style={{ height: `${layout.total}px` }}>
         <div ref={box} class="scroller-box" style={{ transform: `translateY(${layout.tops[from] ?? 0}px)` }}>
           {items.slice(from, to).map((item) => (
-            <div key={item.key} data-key={item.key} class="row">
+            <div key={item.key} data-key={item.key} class="feed-row">
               {props.draw(item)}
             </div>
           ))}

@@ -16,7 +16,7 @@ export function quickReactions(
 ): (close: () => void) => ComponentChildren {
   const mine = new Set(reactionsOf(item.shown, self).filter((r) => r.mine).map((r) => r.emoji));
   return (close) => (
-    <div class="quick" role="group" aria-label={words().react}>
+    <div class="quick-react" role="group" aria-label={words().react}>
       {QUICK.map((emoji) => (
         <button
           key={emoji}
