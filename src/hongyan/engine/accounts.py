@@ -10,6 +10,7 @@ import secrets
 from msgspec.structs import replace
 
 from hongyan.config import Config
+from hongyan.engine.budget import note
 from hongyan.engine.identity import Identity
 from hongyan.engine.limits import KeyedBuckets, address_key
 from hongyan.engine.passwords import Passwords, check_policy
@@ -79,6 +80,7 @@ class Accounts:
         stored = account.password if account is not None and account.password else ""
         right = await self._passwords.verify(stored or self._passwords.nobody, password)
         if account is None or not stored or not right:
+            self._tell(keys)
             self._metrics.login_failures_total += 1
             raise WrongPassword
         self._metrics.logins_total += 1
@@ -95,9 +97,17 @@ class Accounts:
         now = self._clock.monotonic()
         wait = max(table.wait(key, now) for table, key in keys)
         if wait > 0:
+            self._tell(keys)
             raise TooFast("too many logins", retry_after_ms=int(wait * 1000) + 1)
         for table, key in keys:
             table.put(key, now)
+
+    def _tell(self, keys: tuple[tuple[KeyedBuckets, str], ...]) -> None:
+        """Say what is left after an attempt that counts."""
+        now = self._clock.monotonic()
+        for table, key in keys:
+            name = "logins" if table is self._by_user else "logins-address"
+            note(table.budget(name, key, now))
 
     async def _renew_hash(self, account: User, password: str) -> None:
         fresh = await self._passwords.hash(password)
@@ -138,7 +148,8 @@ class Accounts:
         if not invited:
             if by is not None or not self.registration_open:
                 raise Forbidden("registration is closed")
-            self._count(((self._by_ip, address_key(ip)),))
+            self._count(keys := ((self._by_ip, address_key(ip)),))
+            self._tell(keys)
         if admin and (by is None or not by.admin):
             raise Forbidden("only an administrator makes administrators")
         if password or not invited:

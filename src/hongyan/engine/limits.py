@@ -119,7 +119,7 @@ def _budget(name: str, interval: float, slack: float, full_in: float) -> Budget 
     return Budget(
         name=name,
         quota=int(slack / interval) + 1,
-        window_s=max(1, ceil(slack + interval)),
+        window_s=max(1, ceil(slack - ROUNDING + interval)),
         left=max(0, int((slack - full_in) / interval + 1)),
         full_s=ceil(full_in),
     )

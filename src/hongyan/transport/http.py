@@ -40,6 +40,7 @@ from hongyan.transport.openapi import OpenApiRoute
 from hongyan.transport.people import MeRoutes
 from hongyan.transport.polls import PollRoutes
 from hongyan.transport.problem import plain_problem
+from hongyan.transport.ratelimit import POLICY, STATE
 from hongyan.transport.requests import (
     HEADERS,
     Requests,
@@ -56,6 +57,35 @@ from hongyan.transport.updates import UpdateRoutes
 
 FORWARDING = ("x-forwarded-for", "x-forwarded-host", "x-real-ip", "forwarded", "via")
 Part = Callable[[Requests], Iterable[BaseRoute]]  # makes the routes of one part of the service
+
+# What a page of an allowed origin may send and see. `Hongyan-Request` is not among it: it guards
+# the cookie, and pages of other origins have none.
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+TUS = ("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "Upload-Checksum")
+ASKED = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Hongyan-User",
+    "Last-Event-ID",
+    "Range",
+    *TUS,
+)
+SHOWN = (
+    "Retry-After",
+    POLICY,
+    STATE,
+    SESSION,
+    "Location",
+    "Content-Disposition",
+    "Content-Range",
+    *TUS,
+    "Upload-Expires",
+    "Tus-Version",
+    "Tus-Extension",
+    "Tus-Max-Size",
+    "Tus-Checksum-Algorithm",
+)
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -87,15 +117,9 @@ def build_http(
             Middleware(
                 CORSMiddleware,
                 allow_origins=list(config.server.allowed_origins),
-                allow_methods=["GET", "POST"],
-                allow_headers=[
-                    "Authorization",
-                    "Content-Type",
-                    "Idempotency-Key",
-                    "Hongyan-User",
-                    "Last-Event-ID",
-                ],
-                expose_headers=["Retry-After", SESSION],
+                allow_methods=list(METHODS),
+                allow_headers=list(ASKED),
+                expose_headers=list(SHOWN),
             )
         )
     app = Starlette(

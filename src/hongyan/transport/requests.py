@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from hongyan.config import Config
 from hongyan.engine.auth import Authenticator, Identity
+from hongyan.engine.budget import SPENT, Budget
 from hongyan.model.errors import (
     BadArgs,
     BadFrame,
@@ -34,6 +35,7 @@ from hongyan.transport.problem import (
     fault_problem,
     refusal_problem,
 )
+from hongyan.transport.ratelimit import fields
 from hongyan.wire import frames as f
 from hongyan.wire.codec import JsonCodec
 
@@ -144,26 +146,39 @@ def route(
     """
 
     async def endpoint(request: Request) -> Response:
+        spent: list[Budget] = []
+        token = SPENT.set(spent)
         try:
-            if audit and audit != OWN:
-                return await audited(request, audit, handler)
-            return await handler(request)
-        except Refusal as why:
-            if why.code == Refusal.code:
-                log.error("request failed", path=path, error=why.text)
-                return problem_answer(fault_problem())
-            return problem_answer(*refusal_problem(why))
-        except ClientDisconnect:
-            return Response(status_code=400)  # nobody reads it
-        except HTTPException:
-            raise
-        except Exception:
-            log.exception("request failed", path=path)
-            return problem_answer(fault_problem())
+            answer = await _answered(request, path, handler, audit)
+        finally:
+            SPENT.reset(token)
+        for name, value in fields(spent).items():
+            answer.headers[name] = value
+        return answer
 
     made = DocumentedRoute(path, endpoint, methods=[method])
     made.doc, made.audit = doc, audit
     return made
+
+
+async def _answered(request: Request, path: str, handler: Handler, audit: str) -> Response:
+    """What the handler answers, or what it raised as a problem."""
+    try:
+        if audit and audit != OWN:
+            return await audited(request, audit, handler)
+        return await handler(request)
+    except Refusal as why:
+        if why.code == Refusal.code:
+            log.error("request failed", path=path, error=why.text)
+            return problem_answer(fault_problem())
+        return problem_answer(*refusal_problem(why))
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody reads it
+    except HTTPException:
+        raise
+    except Exception:
+        log.exception("request failed", path=path)
+        return problem_answer(fault_problem())
 
 
 def json_answer(thing: object, status: int = 200) -> Response:
