@@ -246,6 +246,7 @@ def build_engine(
         )
     )
     _show(metrics, hub, cache, indexer)
+    back_ends.show(metrics)
     sessions = Sessions(authenticator, session_key(secret), clock, ttl_s=config.tokens.ttl_s)
     operations = Operations(
         config,

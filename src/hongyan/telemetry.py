@@ -105,6 +105,7 @@ class Metrics:
         self.loop_lag_seconds = Histogram(LAG_BOUNDS)
         self._calls: dict[tuple[str, int], int] = {}
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self._labelled: dict[str, tuple[str, str, Callable[[], Mapping[str, float]]]] = {}
         self._store: Mapping[str, float] = {}
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -127,6 +128,13 @@ class Metrics:
         """Show `hongyan_<name>`, read when somebody asks; `read` must be quick. A second one of
         the name replaces the first."""
         self._gauges[name] = (text, read)
+
+    def labelled(
+        self, name: str, text: str, label: str, read: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """Show `hongyan_<name>{<label>=…}` for each key that `read` gives, as `gauge` does. The
+        caller bounds the number of keys."""
+        self._labelled[name] = (text, label, read)
 
     def render(self, store: Mapping[str, float] | None = None) -> bytes:
         """Everything in Prometheus' text format (`CONTENT_TYPE`). `store` is what the store's
@@ -160,6 +168,11 @@ class Metrics:
         yield _histogram("loop_lag_seconds", "How late timers fire.", self.loop_lag_seconds)
         for name, (text, read) in self._gauges.items():
             yield _gauge(name, text, read())
+        for name, (text, label, values) in self._labelled.items():
+            family = GaugeMetricFamily(f"hongyan_{name}", text, labels=[label])
+            for key, value in values().items():
+                family.add_metric([key], value)
+            yield family
         for name, number in self._store.items():
             yield _gauge(f"store_{name}", "See Store.stats().", number)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hongyan.config import Config
 from hongyan.engine.hooks import Hooks
@@ -12,6 +12,25 @@ from hongyan.engine.webhooks_courier import Terms
 from hongyan.engine.webhooks_events import names_of
 from hongyan.model.kind import Kind
 from hongyan.ports import Clock, Outlets, Poster, Store
+from hongyan.telemetry import Metrics
+
+Stats = Mapping[str, Mapping[str, float]]
+
+WEBHOOK_NUMBERS = {
+    "delivered": "Entries taken by the target.",
+    "failed": "Attempts that were not taken.",
+    "dead": "Dead letters there are.",
+    "held": "Logs that wait for another attempt.",
+    "lag_seconds": "No entry older than this is unread; held logs not counted.",
+}
+HOOK_NUMBERS = {
+    "allowed": "Calls allowed as they are.",
+    "refused": "Calls refused.",
+    "rewritten": "Calls with other arguments.",
+    "failed": "Questions without a good answer.",
+    "passed": "Calls let through unasked.",
+    "open": "1 = it failed again and again and is left alone now.",
+}
 
 
 class BackEnds:
@@ -71,6 +90,21 @@ class BackEnds:
         """Something was committed. Never waits."""
         self.webhooks.wake()
         self.pulls.wake()
+
+    def show(self, metrics: Metrics) -> None:
+        """Put their numbers into the metrics, by the ids of webhooks and hooks."""
+        for what, numbers, stats in (
+            ("webhook", WEBHOOK_NUMBERS, self.webhooks.stats),
+            ("hook", HOOK_NUMBERS, self.hooks.stats),
+        ):
+            for name, text in numbers.items():
+
+                def read(
+                    name: str = name, stats: Callable[[], Stats] = stats
+                ) -> Mapping[str, float]:
+                    return {key: each[name] for key, each in stats().items()}
+
+                metrics.labelled(f"{what}_{name}", text, what, read)
 
     async def stop(self) -> None:
         """Stop; nothing is lost. Idempotent."""

@@ -14,7 +14,12 @@ from hongyan.model.errors import BadArgs
 
 MOST_URL = 2048
 _NAT64 = ip_network("64:ff9b::/96")  # carries an IPv4 address in its last 32 bits
-_SITE_LOCAL = ip_network("fec0::/10")
+# Not public either; what the standard library thinks of them depends on its version.
+_SPECIAL_4 = [ip_network(net) for net in ("192.0.0.0/24", "192.88.99.0/24")]
+_SPECIAL_6 = [
+    ip_network(net)
+    for net in ("64:ff9b:1::/48", "100::/64", "2001::/23", "3fff::/20", "5f00::/16", "fec0::/10")
+]
 
 
 def is_public(address: str) -> bool:
@@ -24,8 +29,8 @@ def is_public(address: str) -> bool:
         inner = _wrapped(ip)
         if inner is not None:
             ip = inner
-        elif ip in _SITE_LOCAL:
-            return False
+    if any(ip in net for net in (_SPECIAL_4 if ip.version == 4 else _SPECIAL_6)):
+        return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
