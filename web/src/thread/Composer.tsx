@@ -1,7 +1,7 @@
 /** Where messages are written. */
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { ADMIN, client, isGroup, me, nameOf, peerOf, rows, stateOf, titleOf } from "../session/index.js";
+import { ADMIN, client, isGroup, me, nameOf, peerOf, rows, stateOf, titleOf, UserAvatar } from "../session/index.js";
 import { Icon, IconButton } from "../ui/index.js";
 import { call, tell } from "./actions.js";
 import { draftOf, setDraft } from "./drafts.js";
@@ -201,6 +201,7 @@ function Writing(props: { log: string; sent: () => void; editLast: () => boolean
                 take(m);
               }}
             >
+              {m.user ? <UserAvatar user={m.user} size={28} /> : <Icon name="users" size={24} />}
               <b class="ellipsis">{m.name}</b>
               <span class="ellipsis">{m.user ? m.user : w.everyoneHint}</span>
             </li>

@@ -49,6 +49,11 @@ interface Place {
   heights: Map<string, number>;
 }
 
+function heightAt<T extends { key: string }>(props: ScrollerProps<T>, n: number): number {
+  const item = props.items[n];
+  return item ? props.estimate(item) : 40;
+}
+
 export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
   const { items } = props;
   const view = useRef<HTMLDivElement>(null);
@@ -59,7 +64,7 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
 
   const keys = useMemo(() => items.map((i) => i.key), [items]);
   const layout = useMemo(
-    () => new Layout(keys, place.heights, (n) => (items[n] ? props.estimate(items[n]) : 40)),
+    () => new Layout(keys, place.heights, (n) => heightAt(props, n)),
     [keys, drawn],
   );
   if (!started.current && keys.length > 0) {
@@ -104,6 +109,7 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
     if (!el) return;
     const { layout: now, props: given } = latest.current;
     const { scrollTop, clientHeight } = el;
+    if (now.total <= clientHeight) place.stick = true;
     if (scrollTop < NEAR) given.onNearTop();
     if (now.total - scrollTop - clientHeight < NEAR) given.onNearEnd();
     if (now.keys.length) {
@@ -127,14 +133,24 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
       look();
     };
     el.addEventListener("scroll", onScroll, { passive: true });
+    // Pictures that load, words that change: move what is drawn at once, before it is painted;
+    // which items are drawn is decided in the next frame.
     const grown = new ResizeObserver(() => {
-      if (el.clientHeight !== place.height || measure()) {
-        place.height = el.clientHeight || place.height;
-        redraw((n) => n + 1);
-      }
+      const resized = el.clientHeight !== place.height;
+      if (!measure() && !resized) return;
+      place.height = el.clientHeight || place.height;
+      const { layout: old, props: given, from: first } = latest.current;
+      const now = new Layout(old.keys, place.heights, (n) => heightAt(given, n));
+      const room = box.current?.parentElement;
+      if (room) room.style.height = `${now.total}px`;
+      if (box.current) box.current.style.transform = `translateY(${now.tops[first] ?? 0}px)`;
+      const to = place.stick ? now.total - place.height : place.anchor && now.topFor(place.anchor);
+      if (to !== null && Math.abs(el.scrollTop - to) > SETTLE) el.scrollTop = to;
+      latest.current = { ...latest.current, layout: now };
+      requestAnimationFrame(() => redraw((n) => n + 1));
     });
     grown.observe(el);
-    if (box.current) grown.observe(box.current); // pictures that load, words that change
+    if (box.current) grown.observe(box.current);
     return () => {
       el.removeEventListener("scroll", onScroll);
       grown.disconnect();
