@@ -1,6 +1,7 @@
 /** What the search box above the list finds: conversations, people, messages. */
 
 import { useMemo } from "preact/hooks";
+import { namesOf } from "../list/naming.js";
 import { listed } from "../list/order.js";
 import { PersonRow } from "../people/PersonRow.js";
 import { startDirect, usePeople } from "../people/finding.js";
@@ -17,7 +18,7 @@ const MOST = 30; // conversations shown at once
 /** `done` is called when something was chosen. */
 export function Found({ query, done }: { query: string; done: () => void }) {
   const w = words();
-  const chats = useMemo(() => listed(rows.value.values(), "all", query, titleOf).slice(0, MOST), [query, rows.value]);
+  const chats = useMemo(() => listed(rows.value.values(), "all", query, namesOf).slice(0, MOST), [query, rows.value]);
   const [found, more] = useSearch(query, "");
   const people = usePeople(query);
   const self = me.value?.user ?? "";
@@ -69,7 +70,8 @@ export function Found({ query, done }: { query: string; done: () => void }) {
       )}
       <section>
         <h2 class="found-head" aria-live="polite">
-          {found.hits.length > 0 ? `${w.messages} · ${w.count(found.hits.length, found.more)}` : w.messages}
+          {w.messages}
+          {found.hits.length > 0 && ` · ${found.hits.length}${found.more ? "+" : ""}`}
         </h2>
         {found.error && <p class="found-note" role="alert">{found.error}</p>}
         <ul>

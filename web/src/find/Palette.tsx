@@ -2,6 +2,7 @@
 
 import { useEffect, useId, useMemo, useRef, useState } from "preact/hooks";
 import type { InboxRow } from "@hongyan/sdk";
+import { namesOf } from "../list/naming.js";
 import { listed } from "../list/order.js";
 import { startDirect, usePeople } from "../people/finding.js";
 import { newChatAs } from "../people/newChatAs.js";
@@ -20,7 +21,7 @@ type Choice =
   | { kind: "person"; key: string; title: string; person: Person; run: () => void }
   | { kind: "action"; key: string; title: string; icon: IconName; run: () => void };
 
-const MOST = 12; // conversations shown at once
+const MOST = 7; // conversations shown at once
 
 /** Listens for Ctrl+K (Cmd+K) and shows the window. Once per page. */
 export function PaletteHost() {
@@ -63,7 +64,7 @@ function Palette() {
   const people = usePeople(text);
   const all = rows.value;
   const chats = useMemo(() => {
-    const found = text.trim() ? listed(all.values(), "all", text, titleOf) : sortedRows.value;
+    const found = text.trim() ? listed(all.values(), "all", text, namesOf) : sortedRows.value;
     return found.slice(0, MOST);
   }, [text, all]);
   const self = me.value?.user ?? "";

@@ -26,7 +26,7 @@ export const words = dictionary(
     noneThatDay: "Nothing was said on that day or later.",
     noneFound: "Nobody and no conversation by that name",
     palette: "Switch conversation",
-    paletteHint: "Name of a conversation or person, or what you want to do",
+    paletteHint: "Conversation, person or action",
     recent: "Recent",
     actions: "Actions",
     newChat: "New chat",

@@ -6,10 +6,11 @@ import { Found } from "../find/Found.js";
 import { showPalette } from "../find/palette.js";
 import { newChatAs } from "../people/newChatAs.js";
 import { startDirect } from "../people/finding.js";
-import { leaveForGood, me, overlay, rows, status, titleOf, UserAvatar } from "../session/index.js";
+import { leaveForGood, me, overlay, rows, status, UserAvatar } from "../session/index.js";
 import { Badge, Button, EmptyState, Icon, IconButton, openMenu, Spinner } from "../ui/index.js";
 import { ConnectionBar } from "./ConnectionBar.js";
 import { type Filter, FILTERS, listed, waiting } from "./order.js";
+import { namesOf } from "./naming.js";
 import { Rows } from "./Rows.js";
 import { words } from "./words.js";
 import "./list.css";
@@ -21,13 +22,14 @@ export function ConversationList() {
   const w = words();
   const box = useRef<HTMLInputElement>(null);
   const shown = useMemo(
-    () => listed(rows.value.values(), filter.value, "", titleOf),
+    () => listed(rows.value.values(), filter.value, "", namesOf),
     [rows.value, filter.value],
   );
   const clear = () => (query.value = "");
   const searching = query.value.trim() !== "";
   return (
     <div class="list">
+      <h1 class="unseen">{w.title}</h1>
       <header class="list-head">
         <AccountButton />
         <div class="list-find">
@@ -84,7 +86,7 @@ function AccountButton() {
     <button
       type="button"
       class="list-me"
-      aria-label={w.me}
+      title={w.me}
       aria-haspopup="menu"
       onClick={(e) =>
         openMenu({
@@ -102,6 +104,7 @@ function AccountButton() {
       }
     >
       <UserAvatar user={user} size={36} />
+      <span class="unseen">{w.me}</span>
     </button>
   );
 }

@@ -36,14 +36,14 @@ function before(a: InboxRow, b: InboxRow): number {
 }
 
 /**
- * The rows a list shows. With `query`, of all rows (archived ones too) those whose title answers
- * it, best first.
+ * The rows a list shows. With `query`, of all rows (archived ones too) those with a name that
+ * answers it, best first.
  */
 export function listed(
   rows: Iterable<InboxRow>,
   filter: Filter,
   query: string,
-  titleOf: (row: InboxRow) => string,
+  namesOf: (row: InboxRow) => readonly string[],
 ): InboxRow[] {
   const wanted = query.trim();
   const out: InboxRow[] = [];
@@ -54,7 +54,7 @@ export function listed(
   const scored: [number, InboxRow][] = [];
   for (const row of rows) {
     if (!passes(row, "all") && !passes(row, "archived")) continue;
-    const score = rank(titleOf(row), wanted);
+    const score = Math.max(...namesOf(row).map((name) => rank(name, wanted)));
     if (score > 0) scored.push([score, row]);
   }
   return scored.sort((a, b) => b[0] - a[0] || before(a[1], b[1])).map(([, row]) => row);

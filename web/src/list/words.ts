@@ -2,6 +2,7 @@ import { dictionary } from "../ui/index.js";
 
 export const words = dictionary(
   {
+    title: "Conversations",
     filters: "Show",
     all: "All",
     unread: "Unread",
@@ -64,6 +65,7 @@ export const words = dictionary(
     tryNow: "Try now",
   },
   {
+    title: "会话",
     filters: "显示",
     all: "全部",
     unread: "未读",

@@ -32,7 +32,9 @@ export function LoginPage() {
   const w = words();
   return (
     <div class="login">
-      <LanguagePicker />
+      <header class="login-top">
+        <LanguagePicker />
+      </header>
       <main class="login-card">
         <header class="login-head">
           <Mark />

@@ -3,7 +3,7 @@ import { dictionary } from "../ui/index.js";
 export const words = dictionary(
   {
     brand: "Hongyan",
-    slogan: "Messages that arrive: at once, once, and in order.",
+    slogan: "Messages that arrive, once and in order.",
     logIn: "Log in",
     signUp: "Create account",
     claim: "Set up this server",
@@ -24,7 +24,7 @@ export const words = dictionary(
     show: "Show password",
     hide: "Hide password",
     language: "Language",
-    auto: "As the browser",
+    auto: "Automatic",
     needUser: "Enter a user name.",
     badUser: "Letters, digits and . _ @ + - only, at most 64; it begins with a letter, digit or _.",
     needPassword: "Enter the password.",
@@ -60,7 +60,7 @@ export const words = dictionary(
     show: "显示密码",
     hide: "隐藏密码",
     language: "语言",
-    auto: "跟随浏览器",
+    auto: "自动",
     needUser: "请输入用户名。",
     badUser: "只能使用字母、数字和 . _ @ + -，最多 64 个字符，且以字母、数字或 _ 开头。",
     needPassword: "请输入密码。",

@@ -6,13 +6,13 @@ import { Button, confirm, fullWhen, Icon, shortWhen, Spinner, toast } from "../u
 import { type Device, logOutDevice, readDevices } from "./account.js";
 import { words } from "./words.js";
 
-/** What a device is called: its class and the end of its id. */
+/** What a device is called: what it is, and a piece of its id to tell it from others. */
 function deviceName(device: Device): string {
   const w = words();
   const known: Record<string, string> = {
     web: w.web, phone: w.phone, desktop: w.desktop, pad: w.pad, thing: w.thing, server: w.server,
   };
-  return `${known[device.cls] ?? device.cls} · ${device.device}`;
+  return `${known[device.cls] ?? device.cls} ${device.device.replace(/^web-/, "").slice(0, 8)}`;
 }
 
 export function DevicesSection() {

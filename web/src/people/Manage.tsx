@@ -44,7 +44,7 @@ export function ManageView({ row }: { row: InboxRow }) {
             />
             <div class="details-line">
               <span>
-                {w.size}: {state.max_members || "–"}
+                {w.size}: {state.max_members || w.noLimit}
               </span>
               <Button class="btn-s" onClick={() => void askSize()}>
                 {w.edit}
