@@ -15,7 +15,7 @@ from hongyan.adapters.memory.store import MemoryStore
 from hongyan.app import Node, build_engine
 from hongyan.config import Config, load
 from hongyan.model.ids import TenantId, UserId
-from hongyan.ports import Bus, Store, User
+from hongyan.ports import Bus, Poster, Store, User
 from hongyan.wire import frames as f
 from hongyan.wire.codec import CODECS, Codec
 
@@ -148,6 +148,7 @@ class Rig:
         store: Store | None = None,
         bus: Bus | None = None,
         options: dict[str, object] | None = None,
+        poster: Poster | None = None,
     ) -> None:
         loose = {
             "limits.rates.connection": {"rate": 0, "burst": 1},
@@ -170,6 +171,7 @@ class Rig:
             bus=self.bus,
             clock=self.clock,
             secret=b"s" * 32,
+            poster=poster,
         )
 
     async def start(self) -> None:
