@@ -134,13 +134,13 @@ def interface(struct: type[msgspec.Struct], loose: bool) -> str:
 
 def schema(struct: type[msgspec.Struct]) -> str:
     """A line of the schema."""
-    hints = get_type_hints(struct, include_extras=True)
-    parts = []
+    hints = get_type_hints(struct)
+    found = []
     for field in msgspec.structs.fields(struct):
         default = default_of(field)
-        value = f'"{schema_type(hints[field.name])}"' + ("" if default is None else f", {default}")
-        parts.append(f"{field.encode_name}: [{value}]")
-    return f"  {struct.__struct_config__.tag or struct.__name__}: {{ {', '.join(parts)} }},\n"
+        value = schema_type(hints[field.name]) + ("" if default is None else f"={default}")
+        found.append(f"{field.encode_name}:{value}")
+    return f"  {struct.__struct_config__.tag or struct.__name__}: '{' '.join(found)}',\n"
 
 
 def frames() -> Iterator[str]:
@@ -173,8 +173,8 @@ def frames() -> Iterator[str]:
     )
     tables = "".join(schema(kind) for kind in (*inside, *server) if not is_row(kind))
     yield (
-        "/** Kind and default per field: i integer, n number, s text, b boolean, * any JSON. */\n"
-        "export const SCHEMA: Record<string, Record<string, [kind: string, def?: unknown]>> = {\n"
+        "/** `field:kind=default` …: i integer, n number, s text, b boolean, * any JSON. */\n"
+        "export const SCHEMA: Record<string, string> = {\n"
         f"{tables}}};\n"
     )
 
@@ -188,15 +188,14 @@ def keys(kind: type[msgspec.Struct]) -> str:
 def errors() -> Iterator[str]:
     """The pieces of errors.gen.ts."""
     used = ", ".join(base.__name__ for base in BASES)
-    yield HEAD + f'\nimport {{ {used} }} from "./refusal.js";\n'
+    yield HEAD + f'\nimport {{ {used}, kind }} from "./refusal.js";\n'
     known = sorted(Refusal.by_code.items())
     for code, kind in known:
         yield (
             f"{comment(kind.__doc__ or '')}"
-            f"export class {kind.__name__} extends {kind.__bases__[0].__name__} {{\n"
-            f"  static override readonly code: number = {code};\n"
-            f'  static override readonly label: string = "{kind.__name__}";\n'
-            "}\n"
+            f"export const {kind.__name__} ="
+            f' /* @__PURE__ */ kind({kind.__bases__[0].__name__}, {code}, "{kind.__name__}");\n'
+            f"export type {kind.__name__} = InstanceType<typeof {kind.__name__}>;\n"
         )
     names = "".join(f"  {kind.__name__},\n" for _, kind in known)
     yield f"/** Every class a code stands for. */\nexport const REFUSALS = [\n{names}];\n"

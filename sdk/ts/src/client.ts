@@ -14,13 +14,11 @@ import type {
   TransportName,
 } from "./api.js";
 import { jsonCodec } from "./codec.js";
-import type { Codec } from "./codec.js";
 import { Core } from "./core.js";
 import { Offline, Stopped } from "./refusal.js";
 import type { Entry, InboxRow, Page, Result, Welcome } from "./frames.gen.js";
 import { httpUrl } from "./links.js";
 import type { Endpoint } from "./links.js";
-import { OpIds } from "./outbox.js";
 import { IndexedStore, Keeper, MemoryStore } from "./store.js";
 import { canShare, Tabs } from "./tabs.js";
 
@@ -33,78 +31,74 @@ export function createClient(options: ClientOptions): Client {
 }
 
 class Device implements Client {
-  private core: Core | undefined;
-  private starting: Promise<void> | undefined;
-  private early: (() => void)[] = []; // handlers of before the start
-  private token: Promise<string> | undefined;
-  private unlisten: () => void = () => {};
-  private closed = false;
+  private readonly core: Core;
   private tabs: Tabs | undefined;
-  private readonly watched = new Set<string>();
-  private readonly url: URL;
+  #starting: Promise<void> | undefined;
+  #loaded = false;
+  #closed = false;
+  #token: Promise<string> | undefined;
+  #unlisten: () => void = () => {};
+  readonly #watched = new Set<string>();
+  readonly #endpoint: Endpoint;
 
   constructor(private readonly options: ClientOptions) {
-    this.url = new URL(options.url, globalThis.location?.href);
-    if (options.store === "indexeddb" && !options.name) {
+    const { name, store, device = "", cls = "web", client = "", lang = "" } = options;
+    if (store === "indexeddb" && !name) {
       throw new TypeError("IndexedDB needs a name: one per user and server");
     }
+    const webSocket = options.webSocket ?? (globalThis.WebSocket as Endpoint["webSocket"]);
+    const url = new URL(options.url, globalThis.location?.href);
+    const http: typeof fetch = options.fetch ?? ((...args) => fetch(...args));
+    const endpoint = { url, codec: jsonCodec, webSocket, fetch: http };
+    const identity = { device, cls, client: `${client} ${VERSION}`.trim(), lang };
+    const keeper = new Keeper(this.#openStore());
+    this.#endpoint = endpoint;
+    this.core = new Core(keeper, options, identity, endpoint, transportsOf(options, endpoint));
   }
 
   get user(): string {
-    return this.core?.inbox.rows.user ?? "";
+    return this.core.inbox.rows.user;
   }
   get tenant(): string {
-    return this.core?.owner.split("/")[0] ?? "";
+    return this.core.owner.split("/")[0]!;
   }
   get device(): string {
-    return this.core?.identity.device ?? this.options.device ?? "";
+    return this.core.identity.device;
   }
   get welcome(): Welcome | undefined {
-    return this.core?.welcome;
+    return this.core.welcome;
   }
   get status(): Status {
-    return this.core?.status ?? { state: "connecting", leader: false, synced: false };
+    return this.core.status;
   }
   get rows(): ReadonlyMap<string, InboxRow> {
-    return this.core?.inbox.rows.byLog ?? new Map<string, InboxRow>();
+    return this.core.inbox.rows.byLog;
   }
   get outbox(): readonly PendingCall[] {
-    return this.core?.sender.outbox.list ?? [];
+    return this.core.sender.outbox.list;
   }
 
   // --- life -----------------------------------------------------------------------------------
 
   start(): Promise<void> {
-    return (this.starting ??= this.begin());
+    return (this.#starting ??= this.#begin());
   }
 
-  private async begin(): Promise<void> {
-    const { options } = this;
-    const [store, codec] = await Promise.all([this.openStore(), codecOf(options)]);
-    const keeper = new Keeper(store);
-    const saved = await store.get("device");
-    const device = options.device ?? (typeof saved === "string" ? saved : `web-${new OpIds().next()}`);
-    if (device !== saved) await keeper.save([["device", device]]);
-    const { cls = "web", client = "", lang = "" } = options;
-    const identity = { device, cls, client: `${client} ${VERSION}`.trim(), lang };
-    const webSocket = options.webSocket ?? (globalThis.WebSocket as Endpoint["webSocket"]);
-    const fetch: typeof globalThis.fetch = options.fetch ?? ((...args) => globalThis.fetch(...args));
-    const endpoint = { url: this.url, codec, webSocket, fetch };
-    const core = new Core(keeper, options, identity, endpoint, transportsOf(options, endpoint));
-    this.core = core;
-    for (const attach of this.early) attach();
-    const shares = options.shareTabs ?? typeof document !== "undefined";
-    const shared = shares && options.name !== undefined && canShare();
-    if (shared) this.tabs = new Tabs(core, `hongyan:${options.name}`);
+  async #begin(): Promise<void> {
+    const { core, options } = this;
+    const { name, codec = "json", shareTabs = typeof document !== "undefined" } = options;
+    if (codec !== "json") this.#endpoint.codec = (await import("./msgpack.js")).msgpackCodec;
+    if (shareTabs && name && canShare()) this.tabs = new Tabs(core, `hongyan:${name}`);
     await core.load();
-    if (this.closed) return;
-    this.listen();
-    core.on("status", ({ state }) => state === "open" && this.rewatch());
+    if (this.#closed) return;
+    this.#loaded = true;
+    this.#listen();
+    core.on("status", ({ state }) => state === "open" && this.#rewatch());
     if (this.tabs) this.tabs.start();
     else await core.lead();
   }
 
-  private async openStore(): Promise<Storage> {
+  async #openStore(): Promise<Storage> {
     const { store, name } = this.options;
     if (typeof store === "object") return store;
     if (store === "memory" || !name || typeof indexedDB === "undefined") return new MemoryStore();
@@ -112,35 +106,34 @@ class Device implements Client {
       return await IndexedStore.open(`hongyan:${name}`);
     } catch (error) {
       if (store === "indexeddb") throw error;
-      this.early.push(() => this.core?.trouble(error)); // no database here: go on without
+      this.core.trouble(error); // no database here: go on without
       return new MemoryStore();
     }
   }
 
   /** A browser says itself when the network or the page comes back. */
-  private listen(): void {
+  #listen(): void {
     if (typeof document === "undefined") return;
     const wake = () => this.wake();
     const seen = () => {
       this.away(document.hidden);
-      if (document.hidden) this.core?.follower.saveNow();
+      if (document.hidden) this.core.follower.saveNow();
       else this.wake();
     };
     addEventListener("online", wake);
     document.addEventListener("visibilitychange", seen);
-    this.unlisten = () => {
+    this.#unlisten = () => {
       removeEventListener("online", wake);
       document.removeEventListener("visibilitychange", seen);
     };
   }
 
   async close({ logout = false }: { logout?: boolean } = {}): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    this.unlisten();
-    await this.starting?.catch(() => {}); // told to who started
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#unlisten();
+    await this.#starting?.catch(() => {}); // told to who started
     const core = this.core;
-    if (!core) return;
     if (logout) this.tabs?.logout();
     else core.follower.saveNow();
     core.leave(logout);
@@ -151,21 +144,21 @@ class Device implements Client {
 
   async connected(withinMs?: number): Promise<void> {
     await this.start();
-    return this.ready.line.opened(withinMs);
+    return this.#ready.line.opened(withinMs);
   }
 
   wake(): void {
-    this.core?.line.wake();
+    this.core.line.wake();
   }
 
   away(away: boolean): void {
-    (this.tabs ?? this.core?.line)?.away(away);
+    (this.tabs ?? this.core.line).away(away);
   }
 
   // --- calls ----------------------------------------------------------------------------------
 
   call(name: string, args: Json, options: CallOptions = {}): Sent {
-    return this.ready.sender.call(name, args, options);
+    return this.#ready.sender.call(name, args, options);
   }
 
   send(log: string, text: string): Sent {
@@ -173,23 +166,23 @@ class Device implements Client {
   }
 
   retry(op: string): void {
-    this.ready.sender.retry(op);
+    this.#ready.sender.retry(op);
   }
 
   discard(op: string): boolean {
-    return this.ready.sender.discard(op);
+    return this.#ready.sender.discard(op);
   }
 
   // --- logs -----------------------------------------------------------------------------------
 
   async open(log: string): Promise<Replica> {
     await this.start();
-    return this.ready.follower.open(log);
+    return this.#ready.follower.open(log);
   }
 
   async *entries(log: string, after?: number): AsyncIterableIterator<Entry> {
     await this.start();
-    yield* this.ready.follower.entries(log, after);
+    yield* this.#ready.follower.entries(log, after);
   }
 
   async read(
@@ -198,41 +191,41 @@ class Device implements Client {
     limit = 50,
   ): Promise<Page> {
     await this.start();
-    return this.ready.follower.read(log, range, limit);
+    return this.#ready.follower.read(log, range, limit);
   }
 
   async query<T = Json>(name: string, args: Json = {}, log = ""): Promise<T> {
     await this.start();
-    const answer = await this.ready.line.ask({ t: "query", name, log, args }, ASK_MS);
+    const answer = await this.#ready.line.ask({ t: "query", name, log, args }, ASK_MS);
     return (answer as Result).body as T;
   }
 
   async markRead(log: string, seq?: number): Promise<void> {
     await this.start();
-    return this.ready.inbox.markRead(log, seq);
+    return this.#ready.inbox.markRead(log, seq);
   }
 
   signal(log: string, name: string, body: Json = {}): void {
-    this.core?.line.say({ t: "signal", log, name, body });
+    this.core.line.say({ t: "signal", log, name, body });
   }
 
   async watch(
     users: readonly string[],
   ): Promise<{ user: string; state: string; last_seen: number }[]> {
-    for (const user of users) this.watched.add(user);
-    return this.presence([...users]);
+    for (const user of users) this.#watched.add(user);
+    return this.#presence([...users]);
   }
 
-  private async presence(users: string[]): Promise<Events["presence"][]> {
+  async #presence(users: string[]): Promise<Events["presence"][]> {
     const args = { users, watch: true };
     return (await this.query<{ presence: Events["presence"][] }>("presence", args)).presence;
   }
 
   /** Watching ends with a connection: ask again on the next one. */
-  private rewatch(): void {
-    if (!this.watched.size) return;
-    this.presence([...this.watched]).then(
-      (found) => found.forEach((state) => this.core?.emit("presence", state)),
+  #rewatch(): void {
+    if (!this.#watched.size) return;
+    this.#presence([...this.#watched]).then(
+      (found) => found.forEach((state) => this.core.emit("presence", state)),
       () => {}, // the connection went again: so does the next `open`
     );
   }
@@ -240,45 +233,31 @@ class Device implements Client {
   // --- events and the rest --------------------------------------------------------------------
 
   on<K extends keyof Events>(event: K, handler: (what: Events[K]) => void): () => void {
-    if (this.core) return this.core.on(event, handler);
-    let off = (): void => {};
-    let gone = false;
-    this.early.push(() => {
-      if (!gone) off = this.core!.on(event, handler);
-    });
-    return () => {
-      gone = true;
-      off();
-    };
+    return this.core.on(event, handler);
   }
 
   async http(path: string, init: RequestInit = {}): Promise<Response> {
     const request = async (token: string) => {
       const headers = new Headers(init.headers);
       headers.set("authorization", `Bearer ${token}`);
-      const go = this.options.fetch ?? fetch;
-      return go(httpUrl(this.url, path), { ...init, headers });
+      return this.#endpoint.fetch(httpUrl(this.#endpoint.url, path), { ...init, headers });
     };
-    this.token ??= this.options.getToken();
-    const token = await this.token.catch((error: unknown) => {
-      this.token = undefined;
+    this.#token ??= this.options.getToken();
+    const token = await this.#token.catch((error: unknown) => {
+      this.#token = undefined;
       throw error;
     });
     const response = await request(token);
     if (response.status !== 401 || init.body instanceof ReadableStream) return response;
-    this.token = this.options.getToken();
-    return request(await this.token);
+    this.#token = this.options.getToken();
+    return request(await this.#token);
   }
 
-  private get ready(): Core {
-    if (this.closed) throw new Stopped("the client was closed");
-    if (!this.core) throw new Offline("start the client first");
+  get #ready(): Core {
+    if (this.#closed) throw new Stopped("the client was closed");
+    if (!this.#loaded) throw new Offline("start the client first");
     return this.core;
   }
-}
-
-async function codecOf({ codec = "json" }: ClientOptions): Promise<Codec> {
-  return codec === "json" ? jsonCodec : (await import("./msgpack.js")).msgpackCodec;
 }
 
 function transportsOf({ transports = "auto" }: ClientOptions, { webSocket }: Endpoint): TransportName[] {

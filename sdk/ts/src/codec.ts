@@ -40,6 +40,16 @@ export function framesOf(message: unknown): ServerFrame[] {
   return frames;
 }
 
+type Field = [key: string, kind: string, otherwise: unknown];
+const fields: Record<string, Field[]> = {};
+
+function fieldsOf(name: string): Field[] {
+  return SCHEMA[name]!.split(" ").map((text) => {
+    const [, key, kind, otherwise] = /^(.+?):(.+?)(?:=(.+))?$/.exec(text)!;
+    return [key!, kind!, otherwise && JSON.parse(otherwise)];
+  });
+}
+
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -48,10 +58,10 @@ function isObject(value: unknown): value is Record<string, unknown> {
 function fill(name: string, value: unknown): Record<string, unknown> {
   if (!isObject(value)) throw new BadFrame(`${name} is no object`);
   const filled: Record<string, unknown> = {};
-  for (const [key, [kind, ...rest]] of Object.entries(SCHEMA[name]!)) {
+  for (const [key, kind, otherwise] of (fields[name] ??= fieldsOf(name))) {
     const given = value[key];
-    if (given === undefined && rest.length === 0) throw new BadFrame(`${name} without ${key}`);
-    filled[key] = given === undefined ? rest[0] : take(kind, given, `${name}.${key}`);
+    if (given === undefined && otherwise === undefined) throw new BadFrame(`${name} without ${key}`);
+    filled[key] = given === undefined ? otherwise : take(kind, given, `${name}.${key}`);
   }
   return filled;
 }

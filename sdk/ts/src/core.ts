@@ -17,6 +17,7 @@ import type { Host, Note } from "./host.js";
 import { Inbox, least } from "./inbox.js";
 import type { Line } from "./line.js";
 import type { Endpoint } from "./links.js";
+import { OpIds } from "./outbox.js";
 import type { Pending } from "./outbox.js";
 import { Stopped, WrongUser } from "./refusal.js";
 import type { Refusal } from "./refusal.js";
@@ -44,9 +45,9 @@ export class Core implements Host, Owner {
   readonly sender: Sender;
   readonly follower: Follower;
   readonly inbox: Inbox;
-  private handlers = new Map<string, Set<(what: never) => void>>();
-  private soon = false;
-  private timer: ReturnType<typeof setTimeout> | undefined;
+  #handlers = new Map<string, Set<(what: never) => void>>();
+  #soon = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   private over = false;
 
   constructor(
@@ -58,7 +59,7 @@ export class Core implements Host, Owner {
   ) {
     this.sender = new Sender(
       this,
-      (call, ack) => this.stored(call, ack),
+      (call, ack) => this.#stored(call, ack),
       (why) => this.shell?.renew(why),
     );
     this.follower = new Follower(
@@ -78,7 +79,7 @@ export class Core implements Host, Owner {
 
   /** Take up what the store holds. Again when this tab takes over: it may hold newer things. */
   async load(): Promise<{ token: number; large: [string, number][] }> {
-    const { store } = this.keeper;
+    const store = await this.keeper.opened;
     const [device, user, token, large, rows, calls, reads] = await Promise.all([
       store.get("device"),
       store.get("user"),
@@ -90,6 +91,10 @@ export class Core implements Host, Owner {
     ]);
     // two tabs that began together made one each: the last one written holds
     if (!this.options.device && typeof device === "string") this.identity.device = device;
+    this.identity.device ||= `web-${new OpIds().next()}`;
+    if (device !== this.identity.device) {
+      this.keeper.save([["device", this.identity.device]]).catch(this.trouble);
+    }
     this.setOwner(String(user ?? this.owner));
     for (const [, row] of rows) this.inbox.put(row as InboxRow);
     for (const [, call] of calls) this.sender.take(call as Pending);
@@ -181,7 +186,7 @@ export class Core implements Host, Owner {
   // --- Host -----------------------------------------------------------------------------------
 
   emit<K extends keyof Events>(event: K, what: Events[K]): void {
-    for (const handler of [...(this.handlers.get(event) ?? [])]) {
+    for (const handler of [...(this.#handlers.get(event) ?? [])]) {
       try {
         (handler as (what: Events[K]) => void)(what);
       } catch (error) {
@@ -193,16 +198,16 @@ export class Core implements Host, Owner {
   }
 
   on<K extends keyof Events>(event: K, handler: (what: Events[K]) => void): () => void {
-    const handlers = this.handlers.get(event) ?? new Set();
-    this.handlers.set(event, handlers);
+    const handlers = this.#handlers.get(event) ?? new Set();
+    this.#handlers.set(event, handlers);
     handlers.add(handler as (what: never) => void);
     return () => handlers.delete(handler as (what: never) => void);
   }
 
   poke = (): void => {
-    if (this.soon) return;
-    this.soon = true;
-    queueMicrotask(() => this.look());
+    if (this.#soon) return;
+    this.#soon = true;
+    queueMicrotask(() => this.#look());
   };
 
   trouble = (error: unknown): void => {
@@ -210,8 +215,8 @@ export class Core implements Host, Owner {
   };
 
   /** Tell what changed, do what is due, send what is queued, set the timer for what comes next. */
-  private look = (): void => {
-    this.soon = false;
+  #look = (): void => {
+    this.#soon = false;
     const { sender, inbox, follower } = this;
     if (inbox.changed.size) {
       const rows = [...inbox.changed.values()];
@@ -232,21 +237,21 @@ export class Core implements Host, Owner {
       follower.work(at);
     }
     this.shell?.flush();
-    clearTimeout(this.timer);
+    clearTimeout(this.#timer);
     const due = least([
       this.shell?.due(),
       follower.due(),
       ...(this.line.open ? [inbox.due(), this.shell && sender.due()] : []),
     ]);
-    if (due !== undefined) this.timer = setTimeout(this.look, Math.max(LEAST_MS, due - now()));
+    if (due !== undefined) this.#timer = setTimeout(this.#look, Math.max(LEAST_MS, due - now()));
   };
 
   // --- Owner: what the shell tells --------------------------------------------------------------
 
   handle(event: SessionEvent): void {
-    if (event.t === "answered" || event.t === "refused") return this.answered(event);
+    if (event.t === "answered" || event.t === "refused") return this.#answered(event);
     if (event.t === "opened") {
-      this.opened(event.welcome);
+      this.#opened(event.welcome);
       this.inbox.rows.user = event.welcome.user;
     } else if (event.t !== "closed") {
       this.tell({ m: "event", event });
@@ -271,7 +276,7 @@ export class Core implements Host, Owner {
         break;
       case "signal": {
         const { log, name, user, device, body } = event;
-        if (name === "presence") this.presence(log, body);
+        if (name === "presence") this.#presence(log, body);
         else this.emit("signal", { log, name, user, device, body });
         break;
       }
@@ -306,7 +311,7 @@ export class Core implements Host, Owner {
   ended(error: Error): void {
     if (this.over) return;
     this.over = true;
-    clearTimeout(this.timer);
+    clearTimeout(this.#timer);
     this.sender.stop(error);
     this.follower.stop(error);
     const { leader } = this.status;
@@ -327,12 +332,12 @@ export class Core implements Host, Owner {
     if (owner) this.inbox.rows.user = owner.slice(owner.indexOf("/") + 1);
   }
 
-  private opened(welcome: Welcome): void {
+  #opened(welcome: Welcome): void {
     const owner = `${welcome.tenant}/${welcome.user}`;
     if (this.owner && this.owner !== owner) {
       const why = new WrongUser(`the store is of ${this.owner}, the token of ${owner}`);
       this.shell!.stop(why);
-      this.shell!.drop(why.message);
+      this.shell!.drop();
       return;
     }
     this.welcome = welcome;
@@ -344,7 +349,7 @@ export class Core implements Host, Owner {
     this.follower.connected();
   }
 
-  private answered(event: SessionEvent & { t: "answered" | "refused" }): void {
+  #answered(event: SessionEvent & { t: "answered" | "refused" }): void {
     const frame = event.request?.frame;
     if (frame?.t === "call") {
       if (event.t === "answered") this.sender.answered(frame as Call, event.answer as Ack);
@@ -357,7 +362,7 @@ export class Core implements Host, Owner {
   }
 
   /** A call of this device is stored. */
-  private stored(call: Pending, ack: Ack): void {
+  #stored(call: Pending, ack: Ack): void {
     if (ack.log && ack.seq) this.follower.hint(ack.log, ack.seq);
     if (call.name === "chat.delete") {
       const { seqs } = call.args as { seqs?: number[] };
@@ -365,7 +370,7 @@ export class Core implements Host, Owner {
     }
   }
 
-  private presence(log: string, body: Json): void {
+  #presence(log: string, body: Json): void {
     const { state, last_seen } = body as { state: string; last_seen: number };
     this.emit("presence", { user: log.slice(log.lastIndexOf("/") + 1), state, last_seen });
   }

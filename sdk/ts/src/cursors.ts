@@ -19,24 +19,24 @@ export interface Reading {
 /** Own cursors, merged by max. */
 export class Cursors {
   readonly reads = new Map<string, Reading>();
-  private delivered = new Map<string, number>();
-  private said = new Map<string, number>();
-  private next = 0;
+  #delivered = new Map<string, number>();
+  #said = new Map<string, number>();
+  #next = 0;
 
   /** This device has everything up to `seq`; the server knows of `known`. */
   deliver(log: string, seq: number, known = 0): void {
-    const most = Math.max(known, this.said.get(log) ?? 0, this.delivered.get(log) ?? 0);
-    if (seq > most) this.delivered.set(log, seq);
+    const most = Math.max(known, this.#said.get(log) ?? 0, this.#delivered.get(log) ?? 0);
+    if (seq > most) this.#delivered.set(log, seq);
   }
 
   /** Delivered cursors to send now; none before the pause is over. */
   take(now: number): [log: string, seq: number][] {
-    if (!this.delivered.size || now < this.next) return [];
-    this.next = now + PAUSE_MS;
-    const taken = [...this.delivered].slice(0, MOST);
+    if (!this.#delivered.size || now < this.#next) return [];
+    this.#next = now + PAUSE_MS;
+    const taken = [...this.#delivered].slice(0, MOST);
     for (const [log, seq] of taken) {
-      this.delivered.delete(log);
-      this.said.set(log, seq);
+      this.#delivered.delete(log);
+      this.#said.set(log, seq);
     }
     return taken;
   }
@@ -44,7 +44,7 @@ export class Cursors {
   /** When `take` or `takeReads` will have something. */
   due(): number | undefined {
     const times = [...this.reads.values()].filter((r) => !r.sent).map((r) => r.notBefore);
-    if (this.delivered.size) times.push(this.next);
+    if (this.#delivered.size) times.push(this.#next);
     return times.length ? Math.min(...times) : undefined;
   }
 

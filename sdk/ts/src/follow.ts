@@ -23,9 +23,9 @@ export function visibleFloor(row: InboxRow): number {
 /** Copies by log. What they apply goes to `applied(log, entries)`, in order, once. */
 export class Follower {
   readonly opened = new Map<string, OpenLog>();
-  private over: Error | undefined;
-  private unsaved = new Set<OpenLog>();
-  private saveAt: number | undefined;
+  #over: Error | undefined;
+  #unsaved = new Set<OpenLog>();
+  #saveAt: number | undefined;
 
   constructor(
     private readonly host: Host,
@@ -39,18 +39,18 @@ export class Follower {
   async open(log: string): Promise<OpenLog> {
     let held = this.opened.get(log);
     if (!held || held.error) {
-      const saved = (await this.host.keeper.store.get("p/" + log)) as Saved | undefined;
+      const saved = (await (await this.host.keeper.opened).get("p/" + log)) as Saved | undefined;
       const other = this.opened.get(log);
       if (other && other !== held) return this.open(log); // somebody was faster
       held = new OpenLog(log, this, this.keep);
       this.opened.set(log, held);
-      this.seed(held, saved);
+      this.#seed(held, saved);
     }
     held.count += 1;
     try {
       this.host.poke();
       while (!held.loaded) {
-        this.check(held);
+        this.#check(held);
         await held.changed();
       }
     } catch (error) {
@@ -60,7 +60,7 @@ export class Follower {
     return held;
   }
 
-  private seed(held: OpenLog, saved: Saved | undefined): void {
+  #seed(held: OpenLog, saved: Saved | undefined): void {
     const row = this.row(held.log); // as it is now, after the wait for the store
     if (!row) return;
     const { copy } = held;
@@ -100,14 +100,14 @@ export class Follower {
           at = copy.floor - 1;
         }
         const past = at + 1 < copy.first || (copy.jumped && at >= copy.last && at < copy.head);
-        const batch = past ? await this.range(held, at) : copy.entries(at);
+        const batch = past ? await this.#range(held, at) : copy.entries(at);
         for (const entry of batch) {
           yield entry;
           at = entry.seq;
           begun = true;
         }
         if (!batch.length && at >= copy.last) {
-          this.check(held);
+          this.#check(held);
           await held.changed();
         }
       }
@@ -117,8 +117,8 @@ export class Follower {
   }
 
   /** Entries that are not in memory any more, from the log. */
-  private async range(held: OpenLog, at: number): Promise<Entry[]> {
-    this.check(held);
+  async #range(held: OpenLog, at: number): Promise<Entry[]> {
+    this.#check(held);
     const { copy, log } = held;
     const asked = copy.head;
     let page: Page;
@@ -139,8 +139,8 @@ export class Follower {
     return page.entries;
   }
 
-  private check(held: OpenLog): void {
-    const error = this.over ?? held.error;
+  #check(held: OpenLog): void {
+    const error = this.#over ?? held.error;
     if (error) throw error;
   }
 
@@ -167,7 +167,7 @@ export class Follower {
   reset(frame: Reset): void {
     const held = this.opened.get(frame.log);
     if (held) this.took(held, { applied: [], cut: held.copy.reset(frame.floor, frame.epoch, now()) });
-    else this.prune(frame.log, frame.floor, frame.epoch);
+    else this.#prune(frame.log, frame.floor, frame.epoch);
   }
 
   /** A row came: it tells of head, floor and epoch of its log. */
@@ -180,7 +180,7 @@ export class Follower {
       held.copy.hint(row.head, now());
       this.took(held, { applied, cut });
     } else if (before && (before.epoch !== row.epoch || visibleFloor(before) < floor)) {
-      this.prune(row.log, floor, row.epoch);
+      this.#prune(row.log, floor, row.epoch);
     }
   }
 
@@ -199,14 +199,14 @@ export class Follower {
 
   /** Wake all readers for the last time. */
   stop(why: Error): void {
-    this.over = why;
+    this.#over = why;
     for (const held of this.opened.values()) held.fire();
   }
 
   // --- reading what is missing ----------------------------------------------------------------
 
   due(): number | undefined {
-    let first = this.saveAt;
+    let first = this.#saveAt;
     for (const held of this.opened.values()) {
       if (held.filling || held.error) continue;
       const due = held.loaded ? held.copy.due() : 0;
@@ -219,28 +219,28 @@ export class Follower {
   work(at: number): void {
     for (const held of this.opened.values()) {
       if (held.filling || held.error || at < held.notBefore) continue;
-      if (!held.loaded || held.copy.missing(at).length) void this.fill(held);
+      if (!held.loaded || held.copy.missing(at).length) void this.#fill(held);
     }
   }
 
   /** Read until nothing is missing; a refusal for now makes a pause, for good ends it. */
-  private async fill(held: OpenLog): Promise<void> {
+  async #fill(held: OpenLog): Promise<void> {
     held.filling = true;
     const { copy } = held;
     const state = () => `${held.loaded} ${copy.last} ${copy.missing(now())[0]?.low}`;
     try {
       while (!held.loaded || copy.missing(now()).length) {
         const before = state();
-        await this.readSome(held);
+        await this.#readSome(held);
         if (state() === before) {
-          this.pause(held, 1000); // the server knows of it but does not show it: do not spin
+          this.#pause(held, 1000); // the server knows of it but does not show it: do not spin
           return;
         }
       }
       held.tries = 0;
     } catch (error) {
-      if (error instanceof Refusal && error.retry) this.pause(held, error.retryAfterMs);
-      else if (error !== this.over) held.error = error as Error;
+      if (error instanceof Refusal && error.retry) this.#pause(held, error.retryAfterMs);
+      else if (error !== this.#over) held.error = error as Error;
     } finally {
       held.filling = false;
       held.fire();
@@ -248,12 +248,12 @@ export class Follower {
     }
   }
 
-  private pause(held: OpenLog, least: number): void {
+  #pause(held: OpenLog, least: number): void {
     held.tries += 1;
     held.notBefore = now() + Math.max(least, backoffMs(held.tries));
   }
 
-  private async readSome(held: OpenLog): Promise<void> {
+  async #readSome(held: OpenLog): Promise<void> {
     const { copy, log } = held;
     const asked = copy.head;
     let done: Done;
@@ -276,8 +276,8 @@ export class Follower {
     if (cut) this.host.emit("cut", { log, ...cut });
     if (applied.length) this.applied(log, applied);
     if (applied.length || cut || changed) {
-      this.unsaved.add(held);
-      this.saveAt ??= now() + SAVE_MS;
+      this.#unsaved.add(held);
+      this.#saveAt ??= now() + SAVE_MS;
       this.host.emit("log", { log, entries: applied });
       held.fire();
     }
@@ -288,25 +288,25 @@ export class Follower {
 
   /** Write the copies that changed, if it is time. */
   saveDue(at: number): void {
-    if (this.saveAt !== undefined && at >= this.saveAt) this.saveNow();
+    if (this.#saveAt !== undefined && at >= this.#saveAt) this.saveNow();
   }
 
   saveNow(): void {
-    this.saveAt = undefined;
+    this.#saveAt = undefined;
     const changes: [string, unknown][] = [];
-    for (const held of this.unsaved) {
+    for (const held of this.#unsaved) {
       if (held.live) changes.push(["p/" + held.log, held.copy.save(PAGE)]);
     }
-    this.unsaved.clear();
+    this.#unsaved.clear();
     if (changes.length) this.host.keeper.save(changes).catch(this.host.trouble);
   }
 
   /** Forget what the store has of a log below `floor`, all of it where the epoch is another. */
-  private prune(log: string, floor: number, epoch: number): void {
+  #prune(log: string, floor: number, epoch: number): void {
     if (!this.host.session) return; // the tab that connects does it
     const { keeper, trouble } = this.host;
     const work = async () => {
-      const saved = (await keeper.store.get("p/" + log)) as Saved | undefined;
+      const saved = (await (await keeper.opened).get("p/" + log)) as Saved | undefined;
       if (!saved) return;
       const entries = saved.entries.filter((entry) => entry.seq >= floor);
       const keep = saved.epoch === epoch && entries.length > 0;

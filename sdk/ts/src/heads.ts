@@ -40,9 +40,9 @@ interface Moved {
 
 /** What a client knows of heads: of logs that changed since its token, and of large ones. */
 export class Heads {
-  private moved = new Map<string, Moved>();
-  private rows = new Map<string, number>(); // of the sync that runs
-  private before = new Map<string, Moved>(); // what had moved when it began
+  #moved = new Map<string, Moved>();
+  #rows = new Map<string, number>(); // of the sync that runs
+  #before = new Map<string, Moved>(); // what had moved when it began
   large: Map<string, number>;
 
   /** `token` of the last finished sync and `large` as they were saved, or nothing. */
@@ -59,44 +59,44 @@ export class Heads {
     if (large !== undefined) {
       this.large.set(log, Math.max(large, head));
     } else {
-      this.raise(log, head, 0);
+      this.#raise(log, head, 0);
     }
   }
 
   /** A row arrived by push. */
   pushed(row: InboxRow): void {
-    if (!this.takeLarge(row) && row.useq > this.token) this.raise(row.log, row.head, row.useq);
+    if (!this.#takeLarge(row) && row.useq > this.token) this.#raise(row.log, row.head, row.useq);
   }
 
   /** A row arrived as part of a sync. */
   synced(row: InboxRow): void {
-    if (!this.takeLarge(row)) this.rows.set(row.log, row.head);
+    if (!this.#takeLarge(row)) this.#rows.set(row.log, row.head);
   }
 
   /** A sync (or a hello) is asked for: what has moved by now is of before its token. */
   begin(): void {
-    this.before = new Map(this.moved);
+    this.#before = new Map(this.#moved);
   }
 
   /** The sync is complete: forget what it covered, keep what moved after it began. */
   finish(token: number): void {
     // What had moved before and has not since is covered also where no row of it came: a
     // deliver that came late would else be counted for ever, and every heartbeat bring a sync.
-    for (const [log, moved] of this.before) {
-      if (this.moved.get(log) === moved) this.moved.delete(log);
+    for (const [log, moved] of this.#before) {
+      if (this.#moved.get(log) === moved) this.#moved.delete(log);
     }
-    this.before.clear();
-    for (const [log, head] of this.rows) {
-      const known = this.moved.get(log);
-      if (known && known.head <= head && known.useq <= token) this.moved.delete(log);
+    this.#before.clear();
+    for (const [log, head] of this.#rows) {
+      const known = this.#moved.get(log);
+      if (known && known.head <= head && known.useq <= token) this.#moved.delete(log);
     }
-    this.rows.clear();
+    this.#rows.clear();
     this.token = token;
   }
 
   /** The sync that runs will not be finished (connection lost). */
   abandon(): void {
-    this.rows.clear();
+    this.#rows.clear();
   }
 
   /** The server listed all large logs, because the digest differed. */
@@ -104,8 +104,8 @@ export class Heads {
     if (large.length === 0) return;
     const listed = new Map<string, number>();
     for (const [log, head] of large) {
-      const seen = this.moved.get(log)?.head ?? 0;
-      this.moved.delete(log);
+      const seen = this.#moved.get(log)?.head ?? 0;
+      this.#moved.delete(log);
       listed.set(log, Math.max(head, seen, this.large.get(log) ?? 0));
     }
     this.large = listed;
@@ -113,7 +113,7 @@ export class Heads {
 
   /** The digest to compare with that of a pong. */
   digest(): number {
-    const moved = Array.from(this.moved, ([log, { head }]) => [log, head] as const);
+    const moved = Array.from(this.#moved, ([log, { head }]) => [log, head] as const);
     return headsDigest([...moved, ...this.large]);
   }
 
@@ -122,16 +122,16 @@ export class Heads {
     return headsDigest(this.large);
   }
 
-  private raise(log: string, head: number, useq: number): void {
-    const known = this.moved.get(log);
+  #raise(log: string, head: number, useq: number): void {
+    const known = this.#moved.get(log);
     const next = { head: Math.max(known?.head ?? 0, head), useq: Math.max(known?.useq ?? 0, useq) };
-    if (known?.head !== next.head || known.useq !== next.useq) this.moved.set(log, next);
+    if (known?.head !== next.head || known.useq !== next.useq) this.#moved.set(log, next);
   }
 
-  private takeLarge(row: InboxRow): boolean {
+  #takeLarge(row: InboxRow): boolean {
     if (row.large && row.role !== 0) {
       this.large.set(row.log, Math.max(row.head, this.large.get(row.log) ?? 0));
-      this.moved.delete(row.log);
+      this.#moved.delete(row.log);
       return true;
     }
     this.large.delete(row.log);

@@ -23,9 +23,9 @@ export class Inbox {
   token = 0;
   /** Rows that changed and of which nobody was told yet. */
   readonly changed = new Map<string, InboxRow>();
-  private asking = new Set<string>();
-  private doubtAt: number | undefined;
-  private tries = 0;
+  #asking = new Set<string>();
+  #doubtAt: number | undefined;
+  #tries = 0;
 
   constructor(
     private readonly host: Host,
@@ -40,7 +40,7 @@ export class Inbox {
   take(event: SessionEvent & { t: "rows" }): void {
     const leads = this.host.session !== undefined;
     const ends = event.token >= 0;
-    if (leads && ends && event.token < this.token) return this.wentBack();
+    if (leads && ends && event.token < this.token) return this.#wentBack();
     const changed = event.rows.map((row) => this.put(row));
     for (const [log, head] of event.large) {
       const row = this.rows.get(log);
@@ -50,7 +50,7 @@ export class Inbox {
       }
     }
     if (ends) this.token = event.token;
-    if (leads && (changed.length || ends)) this.save(changed, ends);
+    if (leads && (changed.length || ends)) this.#save(changed, ends);
   }
 
   /** Take a row; as it is shown then. */
@@ -65,12 +65,12 @@ export class Inbox {
       const stillMarked = given.marked && given.mark === reading.mark;
       if (!stillMarked) this.confirmed(log, given.read, reading.mark);
     }
-    this.note(row);
+    this.#note(row);
     return row;
   }
 
   /** The server was restored to an older state: nothing that is held can be trusted. */
-  private wentBack(): void {
+  #wentBack(): void {
     const logs = [...this.rows.byLog.keys()];
     this.forget();
     this.host.tell({ m: "forget" });
@@ -98,7 +98,7 @@ export class Inbox {
       if (this.host.session) this.cursors.deliver(log, last.seq, before.delivered);
       else if (before.large) this.host.line.say({ t: "cursor", log, delivered: last.seq });
     }
-    if (row) this.note(row);
+    if (row) this.#note(row);
   }
 
   /** Entries of a log that is not opened, as they came. */
@@ -114,7 +114,7 @@ export class Inbox {
     const row = this.rows.cursor(cursor);
     const { log, user, delivered, read } = cursor;
     this.host.emit("receipt", { log, user, delivered: Math.max(delivered, read), read });
-    if (row) this.note(row);
+    if (row) this.#note(row);
   }
 
   // --- read cursors ---------------------------------------------------------------------------
@@ -141,14 +141,14 @@ export class Inbox {
     if (!this.cursors.read(log, seq, mark)) return false;
     this.rows.reading(log, seq, mark);
     const row = this.rows.get(log);
-    if (row && row !== before) this.note(row);
+    if (row && row !== before) this.#note(row);
     this.host.poke();
     return true;
   }
 
   /** The server has a read cursor. */
   confirmed(log: string, seq: number, mark: number): void {
-    this.tries = 0;
+    this.#tries = 0;
     if (!this.cursors.confirmed(log, seq, mark)) return this.host.poke();
     this.rows.readConfirmed(log, seq);
     if (!this.host.session) return;
@@ -159,8 +159,8 @@ export class Inbox {
   /** The server did not take a read cursor. */
   refused(log: string, why: Refusal): void {
     if (why.retry) {
-      this.tries += 1;
-      this.cursors.later(log, now() + Math.max(why.retryAfterMs, backoffMs(this.tries)));
+      this.#tries += 1;
+      this.cursors.later(log, now() + Math.max(why.retryAfterMs, backoffMs(this.#tries)));
       return;
     }
     this.dropRead(log);
@@ -180,13 +180,13 @@ export class Inbox {
   doubt(log: string): void {
     this.rows.doubts.add(log);
     // the tab that connects asks first, and tells the others
-    this.doubtAt ??= now() + (this.host.session ? DOUBT_MS : 3 * DOUBT_MS);
+    this.#doubtAt ??= now() + (this.host.session ? DOUBT_MS : 3 * DOUBT_MS);
     this.host.poke();
   }
 
   due(): number | undefined {
     const times = this.host.session ? [this.cursors.due()] : [];
-    if (this.rows.doubts.size && this.asking.size < ASKERS) times.push(this.doubtAt);
+    if (this.rows.doubts.size && this.#asking.size < ASKERS) times.push(this.#doubtAt);
     return least(times);
   }
 
@@ -199,17 +199,17 @@ export class Inbox {
         session.moveDurably(log, { read: seq, mark });
       }
     }
-    if (this.doubtAt === undefined || at < this.doubtAt) return;
+    if (this.#doubtAt === undefined || at < this.#doubtAt) return;
     for (const log of this.rows.doubts) {
-      if (this.asking.size >= ASKERS) return;
-      if (!this.asking.has(log)) void this.resolve(log);
+      if (this.#asking.size >= ASKERS) return;
+      if (!this.#asking.has(log)) void this.#resolve(log);
     }
-    if (!this.rows.doubts.size) this.doubtAt = undefined;
+    if (!this.rows.doubts.size) this.#doubtAt = undefined;
   }
 
   /** Get one row from the server. */
-  private async resolve(log: string): Promise<void> {
-    this.asking.add(log);
+  async #resolve(log: string): Promise<void> {
+    this.#asking.add(log);
     this.rows.doubts.delete(log);
     try {
       const answer = (await this.host.line.ask({ t: "query", name: "log", log }, ASK_MS)) as Result;
@@ -219,26 +219,26 @@ export class Inbox {
       const shown = rows.map((row) => this.put(row));
       if (!this.host.session) return;
       this.host.tell({ m: "event", event: { t: "rows", rows, large: [], token: -1 } });
-      this.save(shown, false);
+      this.#save(shown, false);
     } catch (error) {
       if (error instanceof Refusal && error.retry) {
-        this.doubtAt = now() + Math.max(1000, error.retryAfterMs);
+        this.#doubtAt = now() + Math.max(1000, error.retryAfterMs);
         this.rows.doubts.add(log);
       }
     } finally {
-      this.asking.delete(log);
-      if (!this.rows.doubts.size) this.doubtAt = undefined;
+      this.#asking.delete(log);
+      if (!this.rows.doubts.size) this.#doubtAt = undefined;
       this.host.poke();
     }
   }
 
-  private save(rows: readonly InboxRow[], ends: boolean): void {
+  #save(rows: readonly InboxRow[], ends: boolean): void {
     const changes: [string, unknown][] = rows.map((row) => ["r/" + row.log, row]);
     if (ends) changes.push(["token", this.token], ["large", [...this.host.session!.heads.large]]);
     this.host.keeper.save(changes).catch(this.host.trouble);
   }
 
-  private note(row: InboxRow): void {
+  #note(row: InboxRow): void {
     this.changed.set(row.log, row);
     this.host.poke();
   }

@@ -14,8 +14,8 @@ export class OpenLog implements Replica {
   error: Error | undefined; // why it cannot be read (any more)
   tries = 0;
   notBefore = 0;
-  private waiters: (() => void)[] = [];
-  private last: Promise<unknown> = Promise.resolve();
+  #waiters: (() => void)[] = [];
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(
     readonly log: string,
@@ -46,7 +46,7 @@ export class OpenLog implements Replica {
   }
 
   older(limit = 50): Promise<number> {
-    return this.serial(async () => {
+    return this.#serial(async () => {
       const { copy } = this;
       if (copy.first <= copy.floor) return 0;
       const page = await this.follower.read(this.log, { before: copy.first }, limit);
@@ -58,7 +58,7 @@ export class OpenLog implements Replica {
   }
 
   around(seq: number, limit = 50): Promise<void> {
-    return this.serial(async () => {
+    return this.#serial(async () => {
       const page = await this.follower.read(this.log, { around: seq }, limit);
       const cut = this.copy.jump(page, now());
       this.follower.took(this, { applied: [], cut }, true);
@@ -66,7 +66,7 @@ export class OpenLog implements Replica {
   }
 
   newer(limit = 50): Promise<boolean> {
-    return this.serial(async () => {
+    return this.#serial(async () => {
       const { copy } = this;
       if (!copy.jumped) return true;
       const page = await this.follower.read(this.log, { after: copy.last }, limit);
@@ -91,17 +91,17 @@ export class OpenLog implements Replica {
 
   /** Something changed: wake all who wait. */
   fire(): void {
-    for (const wake of this.waiters.splice(0)) wake();
+    for (const wake of this.#waiters.splice(0)) wake();
   }
 
   /** Until the next change. */
   changed(): Promise<void> {
-    return new Promise((resolve) => this.waiters.push(resolve));
+    return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  private serial<T>(work: () => Promise<T>): Promise<T> {
-    const run = this.last.then(work);
-    this.last = run.catch(() => {}); // its caller is told; the next one starts anew
+  #serial<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(work);
+    this.#last = run.catch(() => {}); // its caller is told; the next one starts anew
     return run;
   }
 }

@@ -48,6 +48,15 @@ export class Transient extends Refusal {
   static override readonly label: string = "Transient";
 }
 
+/** A class of a code of the wire. */
+export function kind<B extends typeof Refusal>(Base: B, code: number, label: string): B {
+  const Named = class extends (Base as typeof Refusal) {
+    static override readonly code: number = code;
+    static override readonly label: string = label;
+  };
+  return Named as unknown as B;
+}
+
 /** There was no connection in time; nothing was sent. Ask again when connected. */
 export class Offline extends Transient {
   static override readonly label: string = "Offline";

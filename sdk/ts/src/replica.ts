@@ -45,20 +45,20 @@ export class Copy {
   last = 0;
   head = 0;
   jumped = false;
-  private window: Entry[] = [];
-  private buffer = new Map<number, Entry>();
-  private amends = new Map<number, Map<string, Entry>>();
-  private views = new Map<number, Shown>();
-  private list: readonly Shown[] | undefined;
-  private room: number; // entries that stay
-  private waiting: number | undefined; // when the hole that is open now was first seen
-  private urgent = false;
+  #window: Entry[] = [];
+  #buffer = new Map<number, Entry>();
+  #amends = new Map<number, Map<string, Entry>>();
+  #views = new Map<number, Shown>();
+  #list: readonly Shown[] | undefined;
+  #room: number; // entries that stay
+  #waiting: number | undefined; // when the hole that is open now was first seen
+  #urgent = false;
 
   constructor(
     readonly log: string,
     private readonly keep = 500,
   ) {
-    this.room = keep;
+    this.#room = keep;
   }
 
   /** Begin with cached entries; only for an empty copy. */
@@ -66,15 +66,15 @@ export class Copy {
     const entries = saved.entries.filter((entry) => entry.seq >= floor);
     if (!entries[0]) return;
     this.last = entries[0].seq - 1;
-    for (const amend of saved.amends) this.amend(amend);
+    for (const amend of saved.amends) this.#amend(amend);
     this.offer(entries, 0);
   }
 
   /** What `seed` takes: the newest `most` entries. */
   save(most: number): Saved {
-    const entries = this.window.slice(-most);
+    const entries = this.#window.slice(-most);
     const seqs = new Set(entries.map((entry) => entry.seq));
-    const amends = entries.flatMap(({ seq }) => [...(this.amends.get(seq) ?? NONE).values()]);
+    const amends = entries.flatMap(({ seq }) => [...(this.#amends.get(seq) ?? NONE).values()]);
     return { epoch: this.epoch, entries, amends: amends.filter(({ seq }) => !seqs.has(seq)) };
   }
 
@@ -86,53 +86,53 @@ export class Copy {
     for (const entry of entries) {
       if (this.jumped) {
         this.head = Math.max(this.head, entry.seq);
-        this.amend(entry);
+        this.#amend(entry);
       } else if (entry.seq === this.last + 1) {
-        this.apply(entry, applied);
-        this.followOn(applied);
+        this.#apply(entry, applied);
+        this.#followOn(applied);
       } else if (entry.seq > this.last) {
-        if (this.buffer.size < this.keep) this.buffer.set(entry.seq, entry);
+        if (this.#buffer.size < this.keep) this.#buffer.set(entry.seq, entry);
         this.head = Math.max(this.head, entry.seq);
       }
     }
-    this.followOn(applied); // a floor that rose may have closed the hole before the buffer
-    if (this.window.length > this.room + (this.room >> 2)) this.cutFront(this.room);
-    this.noteHole(now);
+    this.#followOn(applied); // a floor that rose may have closed the hole before the buffer
+    if (this.#window.length > this.#room + (this.#room >> 2)) this.#cutFront(this.#room);
+    this.#noteHole(now);
     return applied;
   }
 
   /** The log is known to reach `head`. `urgent`: nothing is on its way (behind). */
   hint(head: number, now: number, urgent = false): void {
     this.head = Math.max(this.head, head);
-    this.noteHole(now);
-    this.urgent = this.head > this.last && (this.urgent || urgent);
+    this.#noteHole(now);
+    this.#urgent = this.head > this.last && (this.#urgent || urgent);
   }
 
   /** Take a page read after `last`. `asked` is what `head` was when the read was sent. */
   merge(page: Page, now: number, asked: number): Done {
-    const cut = this.align(page.floor, page.epoch, now);
-    for (const entry of page.amends) this.amend(entry);
+    const cut = this.#align(page.floor, page.epoch, now);
+    for (const entry of page.amends) this.#amend(entry);
     const applied = this.offer(page.entries, now);
     // The log itself said how far it may be read: drop older hints it does not bear out.
     if (this.head > asked || page.head > this.last) this.head = Math.max(this.head, page.head);
-    else this.head = Math.max(this.last, ...this.buffer.keys());
-    this.noteHole(now);
+    else this.head = Math.max(this.last, ...this.#buffer.keys());
+    this.#noteHole(now);
     return { applied, cut };
   }
 
   /** Begin again at the newest page; for the first load, and a hole larger than `keep`. */
   restart(page: Page, now: number, asked: number): Done {
-    let cut = this.align(page.floor, page.epoch, now);
+    let cut = this.#align(page.floor, page.epoch, now);
     const first = page.entries[0]?.seq ?? page.head + 1;
     if (this.jumped || first > this.last + 1) {
       if (!cut && !this.jumped && this.last >= this.floor) {
         cut = { low: this.last + 1, high: first - 1, reason: "far" };
       }
       this.jumped = false;
-      this.empty(first - 1);
+      this.#empty(first - 1);
     }
     const { applied } = this.merge(page, now, asked);
-    this.older(page, this.keep - this.window.length);
+    this.older(page, this.keep - this.#window.length);
     return { applied, cut };
   }
 
@@ -142,22 +142,22 @@ export class Copy {
     let fresh = page.entries.filter((e) => e.seq >= this.floor && e.seq < this.first);
     if (fresh.at(-1)?.seq !== this.first - 1) return 0;
     if (fresh.length > most) fresh = fresh.slice(-most);
-    this.window = [...fresh, ...this.window];
-    for (const entry of page.amends) this.amend(entry);
-    for (const entry of this.window) this.amend(entry);
-    this.room = Math.max(this.room, this.window.length);
-    this.list = undefined;
+    this.#window = [...fresh, ...this.#window];
+    for (const entry of page.amends) this.#amend(entry);
+    for (const entry of this.#window) this.#amend(entry);
+    this.#room = Math.max(this.#room, this.#window.length);
+    this.#list = undefined;
     return fresh.length;
   }
 
   /** Replace what is held by a page from the middle. */
   jump(page: Page, now: number): Cut | undefined {
-    const cut = this.align(page.floor, page.epoch, now);
+    const cut = this.#align(page.floor, page.epoch, now);
     const first = page.entries[0]?.seq ?? page.head + 1;
-    this.empty(first - 1);
-    this.buffer.clear();
+    this.#empty(first - 1);
+    this.#buffer.clear();
     this.jumped = true;
-    this.room = this.keep;
+    this.#room = this.keep;
     this.onward(page, now);
     return cut;
   }
@@ -165,38 +165,38 @@ export class Copy {
   /** Add a page read after `last` of a jumped copy; the entries that are new. */
   onward(page: Page, now: number): Entry[] {
     const applied: Entry[] = [];
-    for (const entry of page.amends) this.amend(entry);
-    for (const entry of page.entries) if (entry.seq === this.last + 1) this.apply(entry, applied);
-    this.room = Math.max(this.room, this.window.length);
+    for (const entry of page.amends) this.#amend(entry);
+    for (const entry of page.entries) if (entry.seq === this.last + 1) this.#apply(entry, applied);
+    this.#room = Math.max(this.#room, this.#window.length);
     this.head = Math.max(this.head, page.head);
     if (this.last >= page.head) this.jumped = false;
-    this.noteHole(now);
+    this.#noteHole(now);
     return applied;
   }
 
   /** Deleted for this user alone: show it as a page read now would. */
   hide(seq: number): void {
     const entry = this.get(seq);
-    if (entry) this.replace({ ...entry, type: HIDDEN, body: {} });
+    if (entry) this.#replace({ ...entry, type: HIDDEN, body: {} });
   }
 
   /** The server says: drop it, start at `floor` of `epoch`. */
   reset(floor: number, epoch: number, now: number): Cut | undefined {
-    if (epoch === this.epoch || !this.epoch) return this.align(floor, epoch || this.epoch, now);
-    this.buffer.clear();
-    this.empty(floor - 1);
+    if (epoch === this.epoch || !this.epoch) return this.#align(floor, epoch || this.epoch, now);
+    this.#buffer.clear();
+    this.#empty(floor - 1);
     this.epoch = epoch;
     this.floor = floor;
     this.head = this.last;
-    this.jumped = this.urgent = false;
-    this.waiting = undefined;
+    this.jumped = this.#urgent = false;
+    this.#waiting = undefined;
     return { low: 0, high: floor - 1, reason: "epoch" };
   }
 
   /** Forget what is above `keep`. */
   trim(): void {
-    this.room = this.keep;
-    if (this.window.length > this.keep) this.cutFront(this.keep);
+    this.#room = this.keep;
+    if (this.#window.length > this.keep) this.#cutFront(this.keep);
   }
 
   // --- what is missing --------------------------------------------------------------------
@@ -208,8 +208,8 @@ export class Copy {
 
   /** When `missing` will have something to say. */
   due(): number | undefined {
-    if (this.waiting === undefined || this.jumped) return undefined;
-    return this.urgent ? this.waiting : this.waiting + GRACE_MS;
+    if (this.#waiting === undefined || this.jumped) return undefined;
+    return this.#urgent ? this.#waiting : this.#waiting + GRACE_MS;
   }
 
   /** What must be read now: nothing while the grace of the oldest hole runs. */
@@ -218,7 +218,7 @@ export class Copy {
     if (due === undefined || now < due) return [];
     const holes: Hole[] = [];
     let low = this.last + 1;
-    for (const seq of [...this.buffer.keys()].sort((a, b) => a - b)) {
+    for (const seq of [...this.#buffer.keys()].sort((a, b) => a - b)) {
       if (seq > low) holes.push({ low, high: seq - 1 });
       low = seq + 1;
     }
@@ -230,147 +230,147 @@ export class Copy {
 
   /** The lowest seq held; last + 1 when nothing is. */
   get first(): number {
-    return this.window[0]?.seq ?? this.last + 1;
+    return this.#window[0]?.seq ?? this.last + 1;
   }
 
   /** Held entries with seq > `after`. */
   entries(after = 0): Entry[] {
-    return this.window.slice(Math.max(0, after + 1 - this.first));
+    return this.#window.slice(Math.max(0, after + 1 - this.first));
   }
 
   get(seq: number): Entry | undefined {
-    return this.window[seq - this.first];
+    return this.#window[seq - this.first];
   }
 
   /** The entry as it stands now; the same object as long as nothing of it changed. */
   show(seq: number): Shown | undefined {
     const entry = this.get(seq);
     if (!entry) return undefined;
-    let view = this.views.get(seq);
+    let view = this.#views.get(seq);
     if (!view) {
-      view = fold(entry, this.amends.get(seq) ?? NONE);
-      this.views.set(seq, view);
+      view = fold(entry, this.#amends.get(seq) ?? NONE);
+      this.#views.set(seq, view);
     }
     return view;
   }
 
   /** All of them; the same array as long as nothing changed. */
   get shown(): readonly Shown[] {
-    return (this.list ??= this.window.map((entry) => this.show(entry.seq)!));
+    return (this.#list ??= this.#window.map((entry) => this.show(entry.seq)!));
   }
 
   /** Countable entries of others above `position` that still stand; undefined: cannot tell. */
   unread(position: number, me: string): number | undefined {
     if (position >= this.last) return 0;
-    const below = this.ordAt(position);
+    const below = this.#ordAt(position);
     const above = this.entries(position);
     const top = above.at(-1);
     if (below === undefined || !top || position < this.first - 1) return undefined;
-    const gone = above.filter((e) => e.count && e.from !== me && this.gone(e)).length;
+    const gone = above.filter((e) => e.count && e.from !== me && this.#gone(e)).length;
     return top.ord - below - gone;
   }
 
   /** Countable entries up to and including `seq`. */
-  private ordAt(seq: number): number | undefined {
+  #ordAt(seq: number): number | undefined {
     const held = this.get(seq);
     if (held) return held.ord;
-    const first = this.window[0];
+    const first = this.#window[0];
     if (first && seq === first.seq - 1) return first.ord - (first.count ? 1 : 0);
     return seq ? undefined : 0;
   }
 
-  private gone(entry: Entry): boolean {
-    return entry.type === HIDDEN || this.amends.get(entry.seq)?.has(RECALL) === true;
+  #gone(entry: Entry): boolean {
+    return entry.type === HIDDEN || this.#amends.get(entry.seq)?.has(RECALL) === true;
   }
 
   // --- inside -----------------------------------------------------------------------------
 
-  private followOn(applied: Entry[]): void {
-    for (let next; (next = this.buffer.get(this.last + 1)); ) {
-      this.buffer.delete(next.seq);
-      this.apply(next, applied);
+  #followOn(applied: Entry[]): void {
+    for (let next; (next = this.#buffer.get(this.last + 1)); ) {
+      this.#buffer.delete(next.seq);
+      this.#apply(next, applied);
     }
   }
 
-  private apply(entry: Entry, applied: Entry[]): void {
-    this.window.push(entry);
-    this.list = undefined;
+  #apply(entry: Entry, applied: Entry[]): void {
+    this.#window.push(entry);
+    this.#list = undefined;
     this.last = entry.seq;
     this.head = Math.max(this.head, entry.seq);
-    this.amend(entry);
+    this.#amend(entry);
     applied.push(entry);
     // amends that came before their target (a page's, or those of a jump) may erase it
-    if (this.gone(entry)) this.replace({ ...entry, body: {} });
+    if (this.#gone(entry)) this.#replace({ ...entry, body: {} });
   }
 
-  private amend(entry: Entry): void {
+  #amend(entry: Entry): void {
     if (!entry.target) return;
-    let slots = this.amends.get(entry.target);
-    if (!slots) this.amends.set(entry.target, (slots = new Map()));
+    let slots = this.#amends.get(entry.target);
+    if (!slots) this.#amends.set(entry.target, (slots = new Map()));
     const held = slots.get(entry.slot);
     if (held && held.seq >= entry.seq) return;
     slots.set(entry.slot, entry);
-    this.touch(entry.target);
+    this.#touch(entry.target);
     const target = entry.slot === RECALL ? this.get(entry.target) : undefined;
     // what was recalled must not stay readable on the device either
-    if (target) this.replace({ ...target, body: {} });
+    if (target) this.#replace({ ...target, body: {} });
   }
 
-  private replace(entry: Entry): void {
-    this.window[entry.seq - this.first] = entry;
-    this.touch(entry.seq);
+  #replace(entry: Entry): void {
+    this.#window[entry.seq - this.first] = entry;
+    this.#touch(entry.seq);
   }
 
-  private touch(seq: number): void {
-    this.views.delete(seq);
-    this.list = undefined;
+  #touch(seq: number): void {
+    this.#views.delete(seq);
+    this.#list = undefined;
   }
 
-  private cutFront(most: number): void {
-    this.window = this.window.slice(-most);
-    this.forgetBelow();
+  #cutFront(most: number): void {
+    this.#window = this.#window.slice(-most);
+    this.#forgetBelow();
   }
 
-  private empty(last: number): void {
-    this.window = [];
-    this.amends.clear();
-    this.views.clear();
-    this.list = undefined;
+  #empty(last: number): void {
+    this.#window = [];
+    this.#amends.clear();
+    this.#views.clear();
+    this.#list = undefined;
     this.last = last;
-    for (const seq of [...this.buffer.keys()]) if (seq <= last) this.buffer.delete(seq);
+    for (const seq of [...this.#buffer.keys()]) if (seq <= last) this.#buffer.delete(seq);
   }
 
-  private forgetBelow(): void {
-    this.list = undefined;
+  #forgetBelow(): void {
+    this.#list = undefined;
     const first = this.first;
-    for (const map of [this.amends, this.views]) {
+    for (const map of [this.#amends, this.#views]) {
       for (const seq of [...map.keys()]) if (seq < first) map.delete(seq);
     }
   }
 
   /** Follow what a page says of floor and epoch. */
-  private align(floor: number, epoch: number, now: number): Cut | undefined {
+  #align(floor: number, epoch: number, now: number): Cut | undefined {
     if (this.epoch && epoch !== this.epoch) return this.reset(floor, epoch, now);
     this.epoch = epoch;
     if (floor <= this.floor) return undefined;
     const had = this.floor;
     this.floor = floor;
-    this.window = this.window.filter((entry) => entry.seq >= floor);
-    for (const seq of [...this.buffer.keys()]) if (seq < floor) this.buffer.delete(seq);
-    this.forgetBelow();
+    this.#window = this.#window.filter((entry) => entry.seq >= floor);
+    for (const seq of [...this.#buffer.keys()]) if (seq < floor) this.#buffer.delete(seq);
+    this.#forgetBelow();
     if (floor <= this.last + 1) return undefined;
     const low = this.last + 1;
-    this.empty(floor - 1);
+    this.#empty(floor - 1);
     this.head = Math.max(this.head, this.last);
     return low > had ? { low, high: floor - 1, reason: "floor" } : undefined;
   }
 
-  private noteHole(now: number): void {
+  #noteHole(now: number): void {
     if (this.head <= this.last) {
-      this.waiting = undefined;
-      this.urgent = false;
+      this.#waiting = undefined;
+      this.#urgent = false;
     } else {
-      this.waiting ??= now;
+      this.#waiting ??= now;
     }
   }
 }

@@ -32,30 +32,30 @@ function lasts({ frame }: Request): boolean {
 export class Requests {
   /** Of the newest welcome. */
   limits: Limits | undefined;
-  private ref = 0;
-  private waiting: Request[] = []; // not sent on this connection
-  private readonly inflight = new Map<number, Request>(); // sent, in order, not answered
-  private loose: { frame: ClientFrame; size: number }[] = []; // wants no answer
+  #ref = 0;
+  #waiting: Request[] = []; // not sent on this connection
+  readonly #inflight = new Map<number, Request>(); // sent, in order, not answered
+  #loose: { frame: ClientFrame; size: number }[] = []; // wants no answer
 
   /** A ref that was never used before. */
   nextRef(): number {
-    return ++this.ref;
+    return ++this.#ref;
   }
 
   /** Queue a request; throws FrameTooBig: it can never be sent. */
   ask(frame: ClientFrame & { ref?: number }, first = false): number {
     const request = { ref: frame.ref ?? 0, frame, size: sizeOf(frame) };
-    this.checkSize(request);
-    if (first) this.waiting.unshift(request);
-    else this.waiting.push(request);
+    this.#checkSize(request);
+    if (first) this.#waiting.unshift(request);
+    else this.#waiting.push(request);
     return request.ref;
   }
 
   /** Queue a frame that wants no answer; false = a signal that was dropped. */
   say(frame: ClientFrame): boolean {
-    const signals = this.loose.filter((held) => held.frame.t === "signal").length;
+    const signals = this.#loose.filter((held) => held.frame.t === "signal").length;
     if (frame.t === "signal" && signals >= MOST_SIGNALS) return false;
-    this.loose.push({ frame, size: sizeOf(frame) });
+    this.#loose.push({ frame, size: sizeOf(frame) });
     return true;
   }
 
@@ -63,7 +63,7 @@ export class Requests {
   opened(limits: Limits): { request: Request; why: FrameTooBig }[] {
     this.limits = limits;
     const refused: { request: Request; why: FrameTooBig }[] = [];
-    this.waiting = this.waiting.filter((request) => {
+    this.#waiting = this.#waiting.filter((request) => {
       if (request.size <= limits.message_bytes) return true;
       refused.push({ request, why: tooBig(request.size, limits) });
       return false;
@@ -73,27 +73,27 @@ export class Requests {
 
   /** The connection is gone: what lasts waits again, in its order; the rest is given back. */
   lost(): Request[] {
-    const requests = [...this.inflight.values(), ...this.waiting];
-    this.inflight.clear();
-    this.loose = [];
-    this.waiting = requests.filter(lasts);
+    const requests = [...this.#inflight.values(), ...this.#waiting];
+    this.#inflight.clear();
+    this.#loose = [];
+    this.#waiting = requests.filter(lasts);
     return requests.filter((request) => !lasts(request));
   }
 
   /** The request that this answers; undefined = it was answered before. Throws BadFrame. */
   answered(ref: number, answer: ServerFrame["t"]): Request | undefined {
-    const request = this.inflight.get(ref);
+    const request = this.#inflight.get(ref);
     if (request && ANSWERS[request.frame.t] !== answer) {
       throw new BadFrame(`${answer} answers ${request.frame.t}`);
     }
-    this.inflight.delete(ref);
+    this.#inflight.delete(ref);
     return request;
   }
 
   /** The request that was refused. */
   failed(ref: number): Request | undefined {
-    const request = this.inflight.get(ref);
-    this.inflight.delete(ref);
+    const request = this.#inflight.get(ref);
+    this.#inflight.delete(ref);
     return request;
   }
 
@@ -105,22 +105,22 @@ export class Requests {
     const frames: ClientFrame[] = [];
     let size = 1; // of the array: brackets and a comma between two
     while (frames.length < MOST_FRAMES) {
-      const loose = this.loose[0];
-      const request = this.inflight.size < limits.window ? this.waiting[0] : undefined;
+      const loose = this.#loose[0];
+      const request = this.#inflight.size < limits.window ? this.#waiting[0] : undefined;
       const next = loose ?? request;
       if (!next || ((size += next.size + 1) > most && frames.length > 0)) break;
       frames.push(next.frame);
       if (loose) {
-        this.loose.shift();
+        this.#loose.shift();
       } else if (request) {
-        this.waiting.shift();
-        this.inflight.set(request.ref, request);
+        this.#waiting.shift();
+        this.#inflight.set(request.ref, request);
       }
     }
     return frames;
   }
 
-  private checkSize(request: Request): void {
+  #checkSize(request: Request): void {
     if (this.limits && request.size > this.limits.message_bytes) {
       throw tooBig(request.size, this.limits);
     }

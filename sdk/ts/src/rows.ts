@@ -18,9 +18,9 @@ export class Rows {
   readonly byLog = new Map<string, InboxRow>();
   /** Rows that only the server can count. */
   readonly doubts = new Set<string>();
-  private given = new Map<string, number>(); // head of the newest row from the server
-  private tails = new Map<string, Entry[]>();
-  private reads = new Map<string, { seq: number; mark: number }>(); // not confirmed yet
+  #given = new Map<string, number>(); // head of the newest row from the server
+  #tails = new Map<string, Entry[]>();
+  #reads = new Map<string, { seq: number; mark: number }>(); // not confirmed yet
 
   /** `copy` gives that of an opened log: it can count. */
   constructor(private readonly copy: (log: string) => Copy | undefined = () => undefined) {}
@@ -34,31 +34,31 @@ export class Rows {
     const log = row.log;
     const held = this.byLog.get(log);
     if (held && held.epoch === row.epoch) {
-      const older = row.useq < held.useq || row.head < (this.given.get(log) ?? 0);
+      const older = row.useq < held.useq || row.head < (this.#given.get(log) ?? 0);
       if (older && !row.until) return held; // overtaken by a newer one
     }
     this.doubts.delete(log);
-    let tail = (this.tails.get(log) ?? []).filter((entry) => entry.seq > row.head);
-    this.tails.delete(log);
+    let tail = (this.#tails.get(log) ?? []).filter((entry) => entry.seq > row.head);
+    this.#tails.delete(log);
     if (row.until || (held && held.epoch !== row.epoch)) tail = []; // not this user's, or another life
     this.byLog.set(log, row);
-    this.given.set(log, row.head);
-    const read = this.reads.get(log);
-    if (read) this.overlay(log, read.seq, read.mark);
-    this.fold(log, tail);
+    this.#given.set(log, row.head);
+    const read = this.#reads.get(log);
+    if (read) this.#overlay(log, read.seq, read.mark);
+    this.#fold(log, tail);
     return this.byLog.get(log)!;
   }
 
   /** Drop all rows: the server went back to an older state, they are not comparable. */
   forget(): void {
-    for (const map of [this.byLog, this.given, this.tails, this.doubts]) map.clear();
+    for (const map of [this.byLog, this.#given, this.#tails, this.doubts]) map.clear();
   }
 
   /** Entries were delivered or read; the row if it changed. */
   apply(log: string, entries: readonly Entry[]): InboxRow | undefined {
     const before = this.byLog.get(log);
     if (!before) return undefined;
-    this.fold(log, entries);
+    this.#fold(log, entries);
     const row = this.byLog.get(log);
     return row === before ? undefined : row;
   }
@@ -69,7 +69,7 @@ export class Rows {
     if (!row) return undefined;
     if (!cursor.user || cursor.user === this.user) {
       if (cursor.read <= row.read) return undefined;
-      this.overlay(cursor.log, Math.min(cursor.read, row.head), -1);
+      this.#overlay(cursor.log, Math.min(cursor.read, row.head), -1);
       const now = this.byLog.get(cursor.log);
       return now === row ? undefined : now;
     }
@@ -83,19 +83,19 @@ export class Rows {
 
   /** The user read up to `seq` here; rows show it until the server says so itself. */
   reading(log: string, seq: number, mark: number): void {
-    this.reads.set(log, { seq, mark });
-    this.overlay(log, seq, mark);
+    this.#reads.set(log, { seq, mark });
+    this.#overlay(log, seq, mark);
   }
 
   /** The server has the cursor. */
   readConfirmed(log: string, seq: number): void {
-    const read = this.reads.get(log);
-    if (read && read.seq <= seq) this.reads.delete(log);
+    const read = this.#reads.get(log);
+    if (read && read.seq <= seq) this.#reads.delete(log);
   }
 
   // --- inside -----------------------------------------------------------------------------
 
-  private overlay(log: string, seq: number, mark: number): void {
+  #overlay(log: string, seq: number, mark: number): void {
     const row = this.byLog.get(log);
     if (!row) return;
     const marked = row.marked && mark !== row.mark;
@@ -115,20 +115,20 @@ export class Rows {
     this.byLog.set(log, { ...row, read: seq, delivered, unread, mentions, marked });
   }
 
-  private fold(log: string, entries: readonly Entry[]): void {
+  #fold(log: string, entries: readonly Entry[]): void {
     let row = this.byLog.get(log)!;
-    const tail = this.tails.get(log) ?? [];
+    const tail = this.#tails.get(log) ?? [];
     for (const entry of entries) {
       if (entry.seq <= row.head || row.until) continue;
-      row = this.step(row, entry, tail);
+      row = this.#step(row, entry, tail);
       tail.push(entry);
     }
-    if (tail.length) this.tails.set(log, tail.slice(-TAIL));
+    if (tail.length) this.#tails.set(log, tail.slice(-TAIL));
     this.byLog.set(log, row);
   }
 
   /** `row` after `entry`. The difference of `ord` counts also what was missed between. */
-  private step(row: InboxRow, entry: Entry, tail: readonly Entry[]): InboxRow {
+  #step(row: InboxRow, entry: Entry, tail: readonly Entry[]): InboxRow {
     let unread = row.unread + entry.ord - row.ord;
     let last = row.last;
     if (entry.count) {
@@ -137,7 +137,7 @@ export class Rows {
     } else if (entry.target) {
       last = amended(last, entry);
       if (entry.slot === RECALL && unread && entry.target > row.read) {
-        unread -= this.recalled(row, entry, tail);
+        unread -= this.#recalled(row, entry, tail);
       }
     }
     const mentions = unread > 0 ? row.mentions : 0;
@@ -145,7 +145,7 @@ export class Rows {
   }
 
   /** How much less is unread by this recall. */
-  private recalled(row: InboxRow, entry: Entry, tail: readonly Entry[]): number {
+  #recalled(row: InboxRow, entry: Entry, tail: readonly Entry[]): number {
     const target = tail.find((held) => held.seq === entry.target);
     if (!target) {
       this.doubts.add(row.log); // older than what arrived here: counted? recalled before?

@@ -22,10 +22,10 @@ export class Sender {
   readonly outbox = new Outbox();
   /** The outbox changed and nobody was told yet. */
   changed = false;
-  private ids = new OpIds();
-  private waiters = new Map<string, Waiter[]>();
-  private handed = 0;
-  private over: Error | undefined;
+  #ids = new OpIds();
+  #waiters = new Map<string, Waiter[]>();
+  #handed = 0;
+  #over: Error | undefined;
 
   /** `stored` is told of each ack, before whoever waits for it. */
   constructor(
@@ -35,15 +35,15 @@ export class Sender {
   ) {}
 
   call(name: string, args: Json, options: { log?: string; op?: string; keep?: boolean } = {}): Sent {
-    const op = options.op ?? this.ids.next();
+    const op = options.op ?? this.#ids.next();
     const promise = new Promise<Ack>((resolve, reject) => {
       if (!MEMBERS.test(op)) throw new TypeError(`no op id: ${op}`);
-      if (this.over) throw this.over;
+      if (this.#over) throw this.#over;
       const keep = options.keep ?? name.endsWith(".send");
       // a copy: what the caller changes later is not said
       const said = JSON.parse(JSON.stringify(args)) as Json;
-      this.enter({ op, log: options.log ?? "", name, args: said, keep });
-      this.waiters.set(op, [...(this.waiters.get(op) ?? []), { resolve, reject }]);
+      this.#enter({ op, log: options.log ?? "", name, args: said, keep });
+      this.#waiters.set(op, [...(this.#waiters.get(op) ?? []), { resolve, reject }]);
     });
     promise.catch(() => {}); // who does not wait learns it from the events
     return Object.assign(promise, { op });
@@ -54,13 +54,13 @@ export class Sender {
     const pending = this.outbox.get(op);
     if (pending?.state !== "failed") return;
     this.requeue(op);
-    this.save(pending, () => this.host.tell({ m: "retry", op }));
+    this.#save(pending, () => this.host.tell({ m: "retry", op }));
   }
 
   /** Forget a call that has failed, or that was surely never sent. */
   discard(op: string): boolean {
     const pending = this.outbox.get(op);
-    if (!pending || (pending.state !== "failed" && !this.unsent.has(op))) return false;
+    if (!pending || (pending.state !== "failed" && !this.#unsent.has(op))) return false;
     this.drop(op);
     this.host.tell({ m: "drop", op });
     this.host.keeper.save([["o/" + pending.key, undefined]]).catch(this.host.trouble);
@@ -74,20 +74,20 @@ export class Sender {
     if (this.outbox.get(pending.op)) return;
     const state = pending.state === "failed" ? "failed" : "queued";
     this.outbox.load({ ...pending, state });
-    this.touch();
+    this.#touch();
   }
 
   /** A change that another tab made. */
   mark(op: string, state: "queued" | "sent"): void {
     this.outbox.mark(op, state);
-    this.touch();
+    this.#touch();
   }
 
   drop(op: string): void {
     this.outbox.done(op);
-    this.unsent.delete(op);
-    this.settle(op, (waiter) => waiter.reject(new Refusal("discarded")));
-    this.touch();
+    this.#unsent.delete(op);
+    this.#settle(op, (waiter) => waiter.reject(new Refusal("discarded")));
+    this.#touch();
   }
 
   /** A failed call is to be sent again. */
@@ -100,7 +100,7 @@ export class Sender {
 
   /** Calls that this tab made, or waits for, and that are in the store. */
   own(): Pending[] {
-    const mine = ({ op, state }: Pending) => state !== "failed" && this.waiters.has(op);
+    const mine = ({ op, state }: Pending) => state !== "failed" && this.#waiters.has(op);
     return this.outbox.all().filter((pending) => mine(pending) && !this.outbox.isHeld(pending.op));
   }
 
@@ -108,26 +108,26 @@ export class Sender {
   join(calls: readonly Pending[]): void {
     const known = new Set(calls.map(({ op }) => op));
     for (const { op } of this.outbox.all()) {
-      if (!known.has(op) && !this.waiters.has(op) && !this.outbox.isHeld(op)) this.drop(op);
+      if (!known.has(op) && !this.#waiters.has(op) && !this.outbox.isHeld(op)) this.drop(op);
     }
     for (const call of calls) {
       this.take(call);
       this.outbox.mark(call.op, call.state, call.error);
     }
-    this.touch();
+    this.#touch();
   }
 
   /** This tab owns the connection from now on: what had been sent may not have arrived. */
   lead(): void {
-    this.handed = 0;
+    this.#handed = 0;
     for (const { op, state } of this.outbox.all()) if (state === "sent") this.mark(op, "queued");
   }
 
   /** A call has ended, told by the session or by another tab. */
   finish(op: string, ending: Ending): void {
     const pending = this.outbox.get(op);
-    this.unsent.delete(op);
-    this.touch();
+    this.#unsent.delete(op);
+    this.#touch();
     if ("ack" in ending) {
       this.outbox.done(op);
       if (pending) {
@@ -135,7 +135,7 @@ export class Sender {
         const { log, name } = pending;
         this.host.emit("acked", { op, log, name, ack: ending.ack });
       }
-      this.settle(op, (waiter) => waiter.resolve(ending.ack));
+      this.#settle(op, (waiter) => waiter.resolve(ending.ack));
       return;
     }
     const error = errorFromTab(ending.error) as Refusal;
@@ -145,61 +145,61 @@ export class Sender {
       const { log, name } = pending;
       this.host.emit("refused", { op, log, name, error });
     }
-    this.settle(op, (waiter) => waiter.reject(error));
+    this.#settle(op, (waiter) => waiter.reject(error));
   }
 
   // --- for the owner of the connection --------------------------------------------------------
 
   due(): number | undefined {
-    return this.handed < AT_ONCE ? this.outbox.due() : undefined;
+    return this.#handed < AT_ONCE ? this.outbox.due() : undefined;
   }
 
   work(now: number): void {
-    for (const pending of this.outbox.ready(now, AT_ONCE - this.handed)) {
+    for (const pending of this.outbox.ready(now, AT_ONCE - this.#handed)) {
       const { op, log, name, args } = pending;
-      this.unsent.delete(op);
-      this.touch();
+      this.#unsent.delete(op);
+      this.#touch();
       try {
         this.host.session!.call({ op, log, name, args });
-        this.handed += 1;
+        this.#handed += 1;
         this.host.tell({ m: "mark", op, state: "sent" });
       } catch (error) {
         if (!(error instanceof FrameTooBig)) throw error;
-        this.refuse(pending, error);
+        this.#refuse(pending, error);
       }
     }
   }
 
   answered({ op }: Call, ack: Ack): void {
-    this.handed -= 1;
+    this.#handed -= 1;
     const pending = this.outbox.get(op);
-    if (pending) this.end(pending, { ack });
+    if (pending) this.#end(pending, { ack });
   }
 
   /** A call was not done: try again later with the same op, or give up for good. */
   refused({ op }: Call, why: Refusal, now: number): void {
-    this.handed -= 1;
+    this.#handed -= 1;
     const pending = this.outbox.get(op);
     if (!pending) return;
-    if (!why.retry && !(why instanceof Unauthenticated)) return this.refuse(pending, why);
+    if (!why.retry && !(why instanceof Unauthenticated)) return this.#refuse(pending, why);
     this.outbox.later(op, now, why.retryAfterMs);
-    this.touch();
+    this.#touch();
     this.host.tell({ m: "mark", op, state: "queued" });
     if (why instanceof Unauthenticated) this.renew(why);
   }
 
   /** Nothing will be sent any more by this tab. */
   stop(error: Error): void {
-    this.over = error;
-    for (const op of [...this.waiters.keys()]) this.settle(op, (waiter) => waiter.reject(error));
+    this.#over = error;
+    for (const op of [...this.#waiters.keys()]) this.#settle(op, (waiter) => waiter.reject(error));
   }
 
   // --- inside ---------------------------------------------------------------------------------
 
   /** Ops of this tab that no session was given: they may be taken back. */
-  private unsent = new Set<string>();
+  #unsent = new Set<string>();
 
-  private enter(call: { op: string; log: string; name: string; args: Json; keep: boolean }): void {
+  #enter(call: { op: string; log: string; name: string; args: Json; keep: boolean }): void {
     const held = this.outbox.get(call.op);
     if (held) {
       const same = held.log === call.log && held.name === call.name;
@@ -209,38 +209,38 @@ export class Sender {
       this.retry(call.op);
       return;
     }
-    const pending = this.outbox.add(this.ids.next(), call);
-    this.unsent.add(call.op);
-    this.touch();
-    this.save(pending, () => this.host.tell({ m: "add", pending }));
+    const pending = this.outbox.add(this.#ids.next(), call);
+    this.#unsent.add(call.op);
+    this.#touch();
+    this.#save(pending, () => this.host.tell({ m: "add", pending }));
   }
 
   /** Sent only once it is in the store, also when the caller is gone by then. */
-  private save(pending: Pending, then: () => void): void {
+  #save(pending: Pending, then: () => void): void {
     const { op } = pending;
     this.host.keeper.save([["o/" + pending.key, { ...pending }]]).then(
       () => {
         if (!this.outbox.get(op)) return; // discarded meanwhile
         this.outbox.release(op);
-        if (!this.host.session) this.unsent.delete(op); // another tab may send it at any moment
+        if (!this.host.session) this.#unsent.delete(op); // another tab may send it at any moment
         then();
         this.host.poke();
       },
       (error: unknown) => {
         this.outbox.done(op);
-        this.touch();
-        this.settle(op, (waiter) => waiter.reject(error));
+        this.#touch();
+        this.#settle(op, (waiter) => waiter.reject(error));
         this.host.trouble(error);
       },
     );
   }
 
-  private refuse(pending: Pending, why: Refusal): void {
-    this.end(pending, { error: errorToTab(why), kept: pending.keep });
+  #refuse(pending: Pending, why: Refusal): void {
+    this.#end(pending, { error: errorToTab(why), kept: pending.keep });
   }
 
   /** Tell, then forget: whoever takes over in between asks again, and gets the same answer. */
-  private end(pending: Pending, ending: Ending): void {
+  #end(pending: Pending, ending: Ending): void {
     const { op, key } = pending;
     this.host.tell({ m: "done", op, ending });
     this.finish(op, ending);
@@ -254,14 +254,14 @@ export class Sender {
     this.host.keeper.save(changes).catch(this.host.trouble);
   }
 
-  private touch(): void {
+  #touch(): void {
     this.changed = true;
     this.host.poke();
   }
 
-  private settle(op: string, how: (waiter: Waiter) => void): void {
-    const waiters = this.waiters.get(op) ?? [];
-    this.waiters.delete(op);
+  #settle(op: string, how: (waiter: Waiter) => void): void {
+    const waiters = this.#waiters.get(op) ?? [];
+    this.#waiters.delete(op);
     for (const waiter of waiters) how(waiter);
   }
 }

@@ -71,18 +71,18 @@ export class Session {
   state: Where = "down";
   /** Said with every ping: nobody is there. */
   away = false;
-  private readonly requests = new Requests();
-  private moves = new Map<string, Required<Move>>(); // without ref, of this heartbeat
-  private older = new Map<string, Required<Move>>(); // of the one before
-  private syncing = 0; // ref of the page asked for
-  private syncAgain = false;
-  private heartbeat = 0;
-  private began = 0; // hello, or welcome
-  private wasOpen = false; // on this connection
-  private nextPing = 0;
-  private missed = 0; // pings since anything came
-  private attempts = 0;
-  private comeback: number | null = 0;
+  readonly #requests = new Requests();
+  #moves = new Map<string, Required<Move>>(); // without ref, of this heartbeat
+  #older = new Map<string, Required<Move>>(); // of the one before
+  #syncing = 0; // ref of the page asked for
+  #syncAgain = false;
+  #heartbeat = 0;
+  #began = 0; // hello, or welcome
+  #wasOpen = false; // on this connection
+  #nextPing = 0;
+  #missed = 0; // pings since anything came
+  #attempts = 0;
+  #comeback: number | null = 0;
 
   constructor(
     private readonly identity: Identity,
@@ -94,44 +94,44 @@ export class Session {
 
   /** Queue a request of any state; answered once, over as many connections as it takes. */
   call(frame: { name: string; op: string; log: string; args: ClientCall["args"] }): number {
-    return this.requests.ask({ t: "call", ref: this.requests.nextRef(), ...frame });
+    return this.#requests.ask({ t: "call", ref: this.#requests.nextRef(), ...frame });
   }
 
   /** Queue a read or query. Throws GoingAway: no open session, ask again when there is one. */
   ask(frame: Asking): number {
     if (this.state !== "open") throw new GoingAway("no open session");
-    return this.requests.ask({ ...frame, ref: this.requests.nextRef() });
+    return this.#requests.ask({ ...frame, ref: this.#requests.nextRef() });
   }
 
   /** Queue a move that is answered like a call. */
   moveDurably(log: string, move: Move): number {
-    return this.requests.ask({ t: "cursor", log, ...move, ref: this.requests.nextRef() });
+    return this.#requests.ask({ t: "cursor", log, ...move, ref: this.#requests.nextRef() });
   }
 
   /** Queue a move; those of the last two heartbeats are sent again after a reconnect. */
   move(log: string, move: Move): void {
-    const merged = this.merge(log, move);
-    if (this.state === "open") this.requests.say({ t: "cursor", log, ...merged });
+    const merged = this.#merge(log, move);
+    if (this.state === "open") this.#requests.say({ t: "cursor", log, ...merged });
   }
 
   /** Queue a signal, or drop it: false. */
   signal(frame: ClientFrame & { t: "signal" }): boolean {
-    return this.state === "open" && this.requests.say(frame);
+    return this.state === "open" && this.#requests.say(frame);
   }
 
   /** Bring the rows up to date. Runs by itself after a welcome and where a loss shows. */
   sync(): void {
-    if (this.syncing) this.syncAgain = true;
-    else if (this.state === "open") this.askRows(this.heads.token, 0);
+    if (this.#syncing) this.#syncAgain = true;
+    else if (this.state === "open") this.#askRows(this.heads.token, 0);
   }
 
   // --- connection -------------------------------------------------------------------------
 
   /** Start on a new connection; the first message. */
   hello(token: string, now: number): ClientFrame {
-    this.step("hello");
-    this.began = now;
-    this.comeback = 0;
+    this.#step("hello");
+    this.#began = now;
+    this.#comeback = 0;
     this.heads.begin();
     const { heads, identity } = this;
     const state = { inbox: heads.token, large: heads.largeDigest(), rows: SYNC_ROWS };
@@ -140,96 +140,96 @@ export class Session {
 
   /** Take the frames of one message. Throws BadFrame: no hongyan server; close, then `lost`. */
   receive(frames: readonly ServerFrame[], now: number): SessionEvent[] {
-    this.missed = 0;
+    this.#missed = 0;
     const events: SessionEvent[] = [];
-    for (const frame of frames) this.takeIn(frame, now, events);
+    for (const frame of frames) this.#takeIn(frame, now, events);
     return events;
   }
 
   /** When to call `tick` at the latest. */
   due(): number | undefined {
-    if (this.state === "opening") return this.began + this.openWithinMs;
-    return this.state === "open" ? this.nextPing : undefined;
+    if (this.state === "opening") return this.#began + this.openWithinMs;
+    return this.state === "open" ? this.#nextPing : undefined;
   }
 
   /** Keep the heartbeat; notice that the server is dead. */
   tick(now: number): SessionEvent[] {
-    if (this.state === "opening" && now >= this.began + this.openWithinMs) {
-      return this.giveUp("no welcome");
+    if (this.state === "opening" && now >= this.#began + this.openWithinMs) {
+      return this.#giveUp("no welcome");
     }
-    if (this.state !== "open" || now < this.nextPing) return [];
-    if (this.missed === 2) return this.giveUp("no answer to two pings");
-    this.missed += 1;
-    this.nextPing = now + this.heartbeat;
-    this.requests.say({ t: "ping", inbox: this.heads.token, away: this.away });
+    if (this.state !== "open" || now < this.#nextPing) return [];
+    if (this.#missed === 2) return this.#giveUp("no answer to two pings");
+    this.#missed += 1;
+    this.#nextPing = now + this.#heartbeat;
+    this.#requests.say({ t: "ping", inbox: this.heads.token, away: this.away });
     return [];
   }
 
   /** The last message of a client that leaves on purpose. */
   bye(logout: boolean): ClientFrame {
-    this.step("bye");
-    this.comeback = null;
+    this.#step("bye");
+    this.#comeback = null;
     return { t: "bye", logout };
   }
 
   /** The connection is gone, or was never made. Reads and queries come back; calls wait. */
   lost(now: number): SessionEvent[] {
-    const stable = this.wasOpen && now - this.began >= STABLE_MS;
-    this.attempts = stable ? 0 : this.attempts + 1;
-    this.wasOpen = false;
+    const stable = this.#wasOpen && now - this.#began >= STABLE_MS;
+    this.#attempts = stable ? 0 : this.#attempts + 1;
+    this.#wasOpen = false;
     if (this.state === "down") return [];
-    this.step("lost");
-    this.syncing = this.missed = 0;
-    this.syncAgain = false;
+    this.#step("lost");
+    this.#syncing = this.#missed = 0;
+    this.#syncAgain = false;
     this.heads.abandon();
     const why = new GoingAway("the connection was lost; ask again");
-    const back = this.requests.lost().filter((request) => request.frame.t !== "sync");
+    const back = this.#requests.lost().filter((request) => request.frame.t !== "sync");
     return back.map((request) => ({ t: "refused", request, why }));
   }
 
   /** Ms before the next connection; `roll` in [0, 1). null: not by itself. */
   reconnectIn(roll: number): number | null {
-    if (this.comeback === null) return null;
-    return Math.max(this.comeback, roll * Math.min(SLOWEST_MS, 1000 * 2 ** this.attempts));
+    if (this.#comeback === null) return null;
+    return Math.max(this.#comeback, roll * Math.min(SLOWEST_MS, 1000 * 2 ** this.#attempts));
   }
 
   /** The frames of the next message; none = nothing may be sent now. */
   take(): ClientFrame[] {
-    return this.state === "open" ? this.requests.take(MOST_BYTES) : [];
+    return this.state === "open" ? this.#requests.take(MOST_BYTES) : [];
   }
 
   // --- inside -----------------------------------------------------------------------------
 
-  private step(given: Given): void {
+  #step(given: Given): void {
     const after = STATES[this.state][given];
     if (!after) throw new BadFrame(`${given} while ${this.state}`);
     this.state = after;
   }
 
-  private giveUp(text: string): SessionEvent[] {
-    this.step("goodbye");
+  #giveUp(text: string): SessionEvent[] {
+    this.#step("goodbye");
     return [{ t: "closed", why: new TimedOut(text) }];
   }
 
-  private takeIn(frame: ServerFrame, now: number, events: SessionEvent[]): void {
-    if (frame.t === "welcome") return this.welcomed(frame, now, events);
-    if (frame.t === "goodbye") return this.goodbye(frame, events);
-    if (frame.t === "fail") return this.failed(frame, events);
+  #takeIn(frame: ServerFrame, now: number, events: SessionEvent[]): void {
+    if (frame.t === "welcome") return this.#welcomed(frame, now, events);
+    if (frame.t === "goodbye") return this.#goodbye(frame, events);
+    if (frame.t === "fail") return this.#failed(frame, events);
     if (!STATES[this.state].frame) throw new BadFrame(`${frame.t} while ${this.state}`);
     switch (frame.t) {
       case "ack":
       case "page":
       case "result":
       case "attached": {
-        const request = this.requests.answered(frame.ref, frame.t);
+        const request = this.#requests.answered(frame.ref, frame.t);
         // else it was answered before, over another connection
         if (request) events.push({ t: "answered", request, answer: frame });
         return;
       }
       case "inbox":
-        return this.inbox(frame.ref, frame.page, events);
+        return this.#inbox(frame.ref, frame.page, events);
       case "pong":
-        return this.ponged(frame.inbox, frame.digest);
+        return this.#ponged(frame.inbox, frame.digest);
       case "deliver": {
         const last = frame.entries.at(-1);
         if (last) this.heads.reached(frame.log, last.seq);
@@ -241,45 +241,45 @@ export class Session {
     events.push(frame);
   }
 
-  private goodbye(frame: Goodbye, events: SessionEvent[]): void {
-    this.step("goodbye");
+  #goodbye(frame: Goodbye, events: SessionEvent[]): void {
+    this.#step("goodbye");
     const after = frame.reconnect_after_ms;
-    this.comeback = after < 0 ? null : after;
+    this.#comeback = after < 0 ? null : after;
     events.push({ t: "closed", why: refusalOf(frame.code, frame.text, Math.max(after, 0)) });
   }
 
-  private welcomed(welcome: Welcome, now: number, events: SessionEvent[]): void {
-    this.step("welcome");
-    this.began = now;
-    this.wasOpen = true;
-    this.heartbeat = Math.max(1000, welcome.heartbeat_ms);
-    this.nextPing = now + this.heartbeat;
+  #welcomed(welcome: Welcome, now: number, events: SessionEvent[]): void {
+    this.#step("welcome");
+    this.#began = now;
+    this.#wasOpen = true;
+    this.#heartbeat = Math.max(1000, welcome.heartbeat_ms);
+    this.#nextPing = now + this.#heartbeat;
     events.push({ t: "opened", welcome });
-    for (const refused of this.requests.opened(welcome.limits)) {
+    for (const refused of this.#requests.opened(welcome.limits)) {
       events.push({ t: "refused", ...refused });
     }
-    for (const [log, move] of this.older) this.merge(log, move);
-    for (const [log, move] of this.moves) this.requests.say({ t: "cursor", log, ...move });
-    this.rows(welcome.inbox, events);
+    for (const [log, move] of this.#older) this.#merge(log, move);
+    for (const [log, move] of this.#moves) this.#requests.say({ t: "cursor", log, ...move });
+    this.#rows(welcome.inbox, events);
   }
 
-  private failed(frame: ServerFrame & { t: "fail" }, events: SessionEvent[]): void {
+  #failed(frame: ServerFrame & { t: "fail" }, events: SessionEvent[]): void {
     const why = refusalOf(frame.code, frame.text, frame.retry_after_ms);
-    let request = this.requests.failed(frame.ref);
-    if (request && request.ref === this.syncing) {
-      this.syncing = 0;
-      this.syncAgain = true; // with the next pong
+    let request = this.#requests.failed(frame.ref);
+    if (request && request.ref === this.#syncing) {
+      this.#syncing = 0;
+      this.#syncAgain = true; // with the next pong
       this.heads.abandon();
       request = undefined;
     }
     events.push({ t: "refused", request, why });
   }
 
-  private inbox(ref: number, page: InboxPage, events: SessionEvent[]): void {
-    if (ref && ref === this.syncing) {
-      this.requests.answered(ref, "inbox");
-      this.syncing = 0;
-      this.rows(page, events);
+  #inbox(ref: number, page: InboxPage, events: SessionEvent[]): void {
+    if (ref && ref === this.#syncing) {
+      this.#requests.answered(ref, "inbox");
+      this.#syncing = 0;
+      this.#rows(page, events);
     } else if (!ref) {
       for (const row of page.rows) this.heads.pushed(row);
       if (page.rows.length) events.push({ t: "rows", rows: page.rows, large: [], token: -1 });
@@ -291,49 +291,49 @@ export class Session {
   }
 
   /** A page of a sync: go on, or finish. */
-  private rows(page: InboxPage, events: SessionEvent[]): void {
+  #rows(page: InboxPage, events: SessionEvent[]): void {
     for (const row of page.rows) this.heads.synced(row);
     this.heads.listLarge(page.large);
     const { rows, large, upto, more } = page;
     events.push({ t: "rows", rows, large, token: more ? -1 : upto });
     const last = rows.at(-1);
     if (more && last) {
-      this.askRows(last.useq, upto);
+      this.#askRows(last.useq, upto);
     } else if (more) {
-      this.syncAgain = true; // more, and none given: do not spin, try with the next pong
+      this.#syncAgain = true; // more, and none given: do not spin, try with the next pong
       this.heads.abandon();
     } else {
       this.heads.finish(upto);
-      const again = this.syncAgain;
-      this.syncAgain = false;
+      const again = this.#syncAgain;
+      this.#syncAgain = false;
       if (again) this.sync();
     }
   }
 
-  private askRows(after: number, upto: number): void {
-    const ref = (this.syncing = this.requests.nextRef());
+  #askRows(after: number, upto: number): void {
+    const ref = (this.#syncing = this.#requests.nextRef());
     if (!upto) this.heads.begin();
     const large = this.heads.largeDigest();
-    this.requests.ask({ t: "sync", ref, after, upto, limit: SYNC_ROWS, large }, true);
+    this.#requests.ask({ t: "sync", ref, after, upto, limit: SYNC_ROWS, large }, true);
   }
 
-  private merge(log: string, move: Move): Required<Move> {
-    const old = this.moves.get(log);
+  #merge(log: string, move: Move): Required<Move> {
+    const old = this.#moves.get(log);
     const merged = {
       delivered: Math.max(move.delivered ?? 0, old?.delivered ?? 0),
       read: Math.max(move.read ?? 0, old?.read ?? 0),
       mark: Math.max(move.mark ?? -1, old?.mark ?? -1),
     };
-    this.moves.set(log, merged);
+    this.#moves.set(log, merged);
     return merged;
   }
 
-  private ponged(token: number, digest: number): void {
-    this.older = this.moves;
-    this.moves = new Map();
-    if (token !== this.heads.token || this.syncing) return; // counted from another token
-    if (digest !== this.heads.digest() || this.syncAgain) {
-      this.syncAgain = false;
+  #ponged(token: number, digest: number): void {
+    this.#older = this.#moves;
+    this.#moves = new Map();
+    if (token !== this.heads.token || this.#syncing) return; // counted from another token
+    if (digest !== this.heads.digest() || this.#syncAgain) {
+      this.#syncAgain = false;
       this.sync();
     }
   }

@@ -42,13 +42,13 @@ export const now = (): number => performance.now();
 export class Shell implements Line {
   error: Error | undefined;
   private link: Link | undefined;
-  private asked = new Map<number, Asked>();
-  private openers: { resolve: () => void; reject: (error: unknown) => void }[] = [];
-  private why: Refusal | undefined; // of the end of this connection
-  private heard = 0;
-  private failures = 0; // in a row, without a welcome
-  private wake_: (() => void) | undefined;
-  private readonly ladder: Ladder;
+  #asked = new Map<number, Asked>();
+  #openers: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+  #why: Refusal | undefined; // of the end of this connection
+  #heard = 0;
+  #failures = 0; // in a row, without a welcome
+  #wake_: (() => void) | undefined;
+  readonly #ladder: Ladder;
 
   constructor(
     private readonly owner: Owner,
@@ -57,7 +57,7 @@ export class Shell implements Line {
     transports: readonly TransportName[],
     readonly session: Session,
   ) {
-    this.ladder = new Ladder(transports);
+    this.#ladder = new Ladder(transports);
   }
 
   // --- for the owner ------------------------------------------------------------------------
@@ -67,7 +67,7 @@ export class Shell implements Line {
   }
 
   get transport(): TransportName {
-    return this.ladder.current;
+    return this.#ladder.current;
   }
 
   /** Send a read or query, again after a reconnect. Rejects with what the server refuses. */
@@ -76,7 +76,7 @@ export class Shell implements Line {
     for (;;) {
       await this.opened(deadline - now());
       try {
-        return await this.askOnce(frame, deadline - now());
+        return await this.#askOnce(frame, deadline - now());
       } catch (error) {
         if (!(error instanceof GoingAway)) throw error;
         await new Promise((resolve) => setTimeout(resolve, ONCE_AGAIN_MS)); // the loss is on its way
@@ -92,13 +92,14 @@ export class Shell implements Line {
 
   /** The network may have changed: try at once, or find out whether it still works. */
   wake(): void {
-    this.wake_?.();
+    this.#wake_?.();
     if (!this.open) return;
     this.session.sync();
     this.owner.poke();
-    const { link, heard } = this;
+    const link = this.link;
+    const heard = this.#heard;
     setTimeout(() => {
-      if (link === this.link && heard === this.heard) this.drop("silent after a change of network");
+      if (link === this.link && heard === this.#heard) this.drop();
     }, PROBE_MS);
   }
 
@@ -108,11 +109,11 @@ export class Shell implements Line {
 
   /** Connect anew, with a new token. */
   renew(why: Refusal): void {
-    this.why = why;
+    this.#why = why;
     this.link?.close();
   }
 
-  drop(_why: string): void {
+  drop(): void {
     this.link?.close();
   }
 
@@ -121,17 +122,17 @@ export class Shell implements Line {
     if (this.error) return Promise.reject(this.error);
     if (this.open) return Promise.resolve();
     return within(withinMs, "no connection in time", (resolve, reject) => {
-      this.openers.push({ resolve, reject });
+      this.#openers.push({ resolve, reject });
     });
   }
 
   /** Do what is due, send what is queued. */
   look(): void {
     if (this.error || !this.link) return;
-    for (const event of this.session.tick(now())) this.handle(event);
+    for (const event of this.session.tick(now())) this.#handle(event);
     this.flush();
-    const climb = this.ladder.due();
-    if (climb !== undefined && climb <= now() && this.open) void this.climb();
+    const climb = this.#ladder.due();
+    if (climb !== undefined && climb <= now() && this.open) void this.#climb();
   }
 
   flush(): void {
@@ -144,7 +145,7 @@ export class Shell implements Line {
 
   due(): number | undefined {
     if (!this.link) return undefined;
-    const times = [this.session.due(), this.ladder.due()].filter((at) => at !== undefined);
+    const times = [this.session.due(), this.#ladder.due()].filter((at) => at !== undefined);
     return times.length ? Math.min(...times) : undefined;
   }
 
@@ -163,8 +164,8 @@ export class Shell implements Line {
   stop(error: Error): void {
     if (this.error) return;
     this.error = error;
-    for (const { reject } of [...this.asked.values(), ...this.openers.splice(0)]) reject(error);
-    this.wake_?.();
+    for (const { reject } of [...this.#asked.values(), ...this.#openers.splice(0)]) reject(error);
+    this.#wake_?.();
     this.owner.ended(error);
   }
 
@@ -172,134 +173,134 @@ export class Shell implements Line {
   async run(): Promise<void> {
     while (!this.error) {
       this.owner.changed("connecting", {});
-      const reason = await this.once();
-      for (const event of this.session.lost(now())) this.handle(event);
-      const pause = this.pause();
+      const reason = await this.#once();
+      for (const event of this.session.lost(now())) this.#handle(event);
+      const pause = this.#pause();
       if (pause === null || this.error) {
-        this.stop(this.why ?? new Refusal(reason));
+        this.stop(this.#why ?? new Refusal(reason));
         return;
       }
-      const error = this.why ?? new Offline(reason);
+      const error = this.#why ?? new Offline(reason);
       this.owner.changed("waiting", { retryAt: Date.now() + pause, error });
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, pause);
-        this.wake_ = () => {
+        this.#wake_ = () => {
           clearTimeout(timer);
           resolve();
         };
       });
-      this.wake_ = undefined;
+      this.#wake_ = undefined;
     }
   }
 
   // --- inside -------------------------------------------------------------------------------
 
-  private async once(): Promise<string> {
-    this.why = undefined;
+  async #once(): Promise<string> {
+    this.#why = undefined;
     let token: string;
     try {
       token = await this.getToken();
     } catch (error) {
-      if (error instanceof Denied) this.why = error;
-      else this.failed(`no token: ${String(error)}`);
+      if (error instanceof Denied) this.#why = error;
+      else this.#failed(`no token: ${String(error)}`);
       return "no token";
     }
     if (this.error) return "closed";
     const hello = this.session.hello(token, now()) as ClientFrame & { t: "hello" };
     let welcomed = false;
     const reason = await new Promise<string>((resolve) => {
-      this.link = connect(this.ladder.current, this.endpoint, hello, {
-        message: (decode) => this.received(decode),
+      this.link = connect(this.#ladder.current, this.endpoint, hello, {
+        message: (decode) => this.#received(decode),
         lost: (reason) => {
-          welcomed = this.session.state === "open" || this.wasOpened;
+          welcomed = this.session.state === "open" || this.#wasOpened;
           resolve(reason);
         },
       });
       this.owner.poke();
     });
     this.link = undefined;
-    const why = this.why as Refusal | undefined; // set by what came meanwhile
+    const why = this.#why as Refusal | undefined; // set by what came meanwhile
     const silent = why instanceof TimedOut;
-    if (!why || silent) this.ladder.lost(welcomed, silent);
-    if (!welcomed && !why) this.failed(reason);
-    this.wasOpened = false;
+    if (!why || silent) this.#ladder.lost(welcomed, silent);
+    if (!welcomed && !why) this.#failed(reason);
+    this.#wasOpened = false;
     return reason;
   }
 
-  private wasOpened = false; // a welcome came over this link
+  #wasOpened = false; // a welcome came over this link
 
-  private failed(text: string): void {
-    this.failures += 1;
-    this.why = new Offline(text, { retryAfterMs: backoffMs(this.failures) });
+  #failed(text: string): void {
+    this.#failures += 1;
+    this.#why = new Offline(text, { retryAfterMs: backoffMs(this.#failures) });
   }
 
   /** Ms to the next try; null: never again by itself. */
-  private pause(): number | null {
-    const why = this.why;
-    if (why instanceof Unauthenticated) return backoffMs(++this.failures); // a new token may help
+  #pause(): number | null {
+    const why = this.#why;
+    if (why instanceof Unauthenticated) return backoffMs(++this.#failures); // a new token may help
     if (why instanceof Denied || why instanceof WrongUser) return null;
     const pause = this.session.reconnectIn(Math.random());
     return pause === null ? null : Math.max(pause, why?.retry ? why.retryAfterMs : 0);
   }
 
-  private received(decode: () => ServerFrame[]): void {
+  #received(decode: () => ServerFrame[]): void {
     if (!this.link || this.error) return;
-    this.heard = now();
+    this.#heard = now();
     try {
-      for (const event of this.session.receive(decode(), this.heard)) this.handle(event);
+      for (const event of this.session.receive(decode(), this.#heard)) this.#handle(event);
     } catch (error) {
       if (!(error instanceof BadFrame)) throw error;
-      this.why = error;
+      this.#why = error;
       this.link.close();
     }
     this.owner.poke();
   }
 
-  private handle(event: SessionEvent): void {
+  #handle(event: SessionEvent): void {
     if (event.t === "answered" || (event.t === "refused" && event.request)) {
-      const asked = this.asked.get(event.request!.ref);
+      const asked = this.#asked.get(event.request!.ref);
       if (asked) {
-        this.asked.delete(event.request!.ref);
+        this.#asked.delete(event.request!.ref);
         if (event.t === "refused") asked.reject(event.why);
         else asked.resolve(event.answer as Page | Result);
         return;
       }
     }
     if (event.t === "closed") {
-      this.why = event.why;
+      this.#why = event.why;
       this.link?.close();
       return;
     }
     if (event.t === "opened") {
-      this.failures = 0;
-      this.wasOpened = true;
-      this.ladder.opened(now());
+      this.#failures = 0;
+      this.#wasOpened = true;
+      this.#ladder.opened(now());
     }
     this.owner.handle(event);
     if (event.t === "opened" && !this.error) {
       this.owner.changed("open", {});
-      for (const { resolve } of this.openers.splice(0)) resolve();
+      for (const { resolve } of this.#openers.splice(0)) resolve();
     }
   }
 
-  private askOnce(frame: Asking, withinMs: number): Promise<Page | Result> {
+  #askOnce(frame: Asking, withinMs: number): Promise<Page | Result> {
     const ref = this.session.ask(frame);
     const answer = within<Page | Result>(withinMs, "no answer in time", (resolve, reject) => {
-      this.asked.set(ref, { resolve, reject });
+      this.#asked.set(ref, { resolve, reject });
     });
     this.owner.poke();
-    return answer.finally(() => this.asked.delete(ref));
+    return answer.finally(() => this.#asked.delete(ref));
   }
 
   /** Try the best transport beside this one; change over when it works. */
-  private async climb(): Promise<void> {
-    this.ladder.trying();
+  async #climb(): Promise<void> {
+    this.#ladder.trying();
     const link = this.link;
     const works = await probe(this.endpoint, PROBE_MS);
     if (link !== this.link || this.error) return;
-    this.ladder.tried(works, now());
+    this.#ladder.tried(works, now());
     if (works) {
-      this.why = new GoingAway("a better transport works");
+      this.#why = new GoingAway("a better transport works");
       link?.close();
     }
     this.owner.poke();

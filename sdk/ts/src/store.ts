@@ -4,22 +4,22 @@ import type { Storage } from "./api.js";
 
 /** As long as the page lives. */
 export class MemoryStore implements Storage {
-  private held = new Map<string, unknown>();
+  #held = new Map<string, unknown>();
 
   async get(key: string): Promise<unknown> {
-    return this.held.get(key);
+    return this.#held.get(key);
   }
 
   async put(changes: ReadonlyMap<string, unknown>): Promise<void> {
     const copies = Array.from(changes, ([key, value]) => [key, structuredClone(value)] as const);
     for (const [key, value] of copies) {
-      if (value === undefined) this.held.delete(key);
-      else this.held.set(key, value);
+      if (value === undefined) this.#held.delete(key);
+      else this.#held.set(key, value);
     }
   }
 
   async range(prefix: string): Promise<[string, unknown][]> {
-    const found = [...this.held].filter(([key]) => key.startsWith(prefix));
+    const found = [...this.#held].filter(([key]) => key.startsWith(prefix));
     return found.sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
@@ -41,7 +41,7 @@ export class IndexedStore implements Storage {
   }
 
   get(key: string): Promise<unknown> {
-    return settled(this.table().get(key));
+    return settled(this.#table().get(key));
   }
 
   put(changes: ReadonlyMap<string, unknown>): Promise<void> {
@@ -64,7 +64,7 @@ export class IndexedStore implements Storage {
 
   async range(prefix: string): Promise<[string, unknown][]> {
     const keys = IDBKeyRange.bound(prefix, prefix + "\uffff");
-    const table = this.table();
+    const table = this.#table();
     const [names, values] = await Promise.all([
       settled(table.getAllKeys(keys)),
       settled(table.getAll(keys)),
@@ -76,7 +76,7 @@ export class IndexedStore implements Storage {
     this.db.close();
   }
 
-  private table(): IDBObjectStore {
+  #table(): IDBObjectStore {
     return this.db.transaction(KV).objectStore(KV);
   }
 }
@@ -93,39 +93,40 @@ function settled<T>(request: IDBRequest<T>): Promise<T> {
  * next: a burst costs two. Each promise settles when its changes are durable.
  */
 export class Keeper {
-  private next = new Map<string, unknown>();
-  private waiting: { resolve: () => void; reject: (error: unknown) => void }[] = [];
-  private running: Promise<void> | undefined;
+  #next = new Map<string, unknown>();
+  #waiting: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+  #running: Promise<void> | undefined;
 
-  constructor(readonly store: Storage) {}
+  /** What is saved before `open` waits for it. */
+  constructor(readonly opened: Promise<Storage>) {}
 
   save(changes: Iterable<readonly [string, unknown]>): Promise<void> {
-    for (const [key, value] of changes) this.next.set(key, value);
-    const done = new Promise<void>((resolve, reject) => this.waiting.push({ resolve, reject }));
-    this.running ??= this.write().finally(() => (this.running = undefined));
+    for (const [key, value] of changes) this.#next.set(key, value);
+    const done = new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    this.#running ??= this.#write().finally(() => (this.#running = undefined));
     return done;
   }
 
   /** Write what is left and let go. */
   async close(): Promise<void> {
-    while (this.running) await this.running;
-    await this.store.close();
+    while (this.#running) await this.#running;
+    await (await this.opened).close();
   }
 
   /** Forget everything. */
   async wipe(): Promise<void> {
-    const all = await this.store.range("");
+    const all = await (await this.opened).range("");
     await this.save(all.map(([key]) => [key, undefined] as const));
   }
 
-  private async write(): Promise<void> {
-    await Promise.resolve(); // what the same turn of the loop brings goes together
-    while (this.waiting.length) {
-      const [changes, waiting] = [this.next, this.waiting];
-      this.next = new Map();
-      this.waiting = [];
+  async #write(): Promise<void> {
+    const store = await this.opened; // and what the same turn of the loop brings goes together
+    while (this.#waiting.length) {
+      const [changes, waiting] = [this.#next, this.#waiting];
+      this.#next = new Map();
+      this.#waiting = [];
       try {
-        await this.store.put(changes);
+        await store.put(changes);
         for (const { resolve } of waiting) resolve();
       } catch (error) {
         for (const { reject } of waiting) reject(error);

@@ -59,14 +59,14 @@ export function canShare(): boolean {
 /** This tab among those of its store; the way to the leader while it is not the leader. */
 export class Tabs implements Line {
   private readonly channel: BroadcastChannel;
-  private readonly me = crypto.randomUUID();
-  private readonly leave = new AbortController();
+  readonly #me = crypto.randomUUID();
+  readonly #leave = new AbortController();
   private release: () => void = () => {};
-  private early: Message[] | undefined = []; // before the store was read
-  private asked = new Map<number, Asked>();
-  private ids = 0;
-  private openers: { resolve: () => void; reject: (error: unknown) => void }[] = [];
-  private aways = new Map<string, boolean>();
+  #early: Message[] | undefined = []; // before the store was read
+  #asked = new Map<number, Asked>();
+  #ids = 0;
+  #openers: { resolve: () => void; reject: (error: unknown) => void }[] = [];
+  #aways = new Map<string, boolean>();
 
   constructor(
     private readonly core: Core,
@@ -74,27 +74,27 @@ export class Tabs implements Line {
   ) {
     this.channel = new BroadcastChannel(name);
     this.channel.onmessage = ({ data }: MessageEvent<Message>) => {
-      if (this.early) this.early.push(data);
-      else this.take(data);
+      if (this.#early) this.#early.push(data);
+      else this.#take(data);
     };
     core.line = this;
-    core.tell = (note) => this.post({ m: "note", note });
-    core.told = () => this.statusChanged();
+    core.tell = (note) => this.#post({ m: "note", note });
+    core.told = () => this.#statusChanged();
   }
 
   /** The store is read: take part, and lead when it is this tab's turn. */
   start(): void {
-    const early = this.early ?? [];
-    this.early = undefined;
-    for (const message of early) this.take(message);
-    this.post({ m: "who", from: this.me });
-    const { signal } = this.leave;
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const message of early) this.#take(message);
+    this.#post({ m: "who", from: this.#me });
+    const { signal } = this.#leave;
     navigator.locks
       .request(this.name, { signal }, async () => {
         if (signal.aborted) return;
         await this.core.lead();
-        this.statusChanged("lead");
-        for (const [id, { frame, withinMs }] of this.asked) this.answer(this.me, id, frame, withinMs);
+        this.#statusChanged("lead");
+        for (const [id, { frame, withinMs }] of this.#asked) this.#answer(this.#me, id, frame, withinMs);
         await new Promise<void>((resolve) => {
           this.release = resolve;
           if (signal.aborted || this.core.status.state === "stopped") resolve();
@@ -107,15 +107,15 @@ export class Tabs implements Line {
 
   /** Leave the others; what this tab wrote is in the store. */
   close(): void {
-    this.post({ m: "away", from: this.me, away: true });
-    this.leave.abort();
+    this.#post({ m: "away", from: this.#me, away: true });
+    this.#leave.abort();
     this.release();
     this.channel.close();
   }
 
   /** All tabs are logged out. */
   logout(): void {
-    this.post({ m: "logout" });
+    this.#post({ m: "logout" });
   }
 
   // --- Line: through the leader ---------------------------------------------------------------
@@ -127,26 +127,26 @@ export class Tabs implements Line {
   ask(frame: Asking, withinMs: number): Promise<Page | Result> {
     const { error } = this.core.status;
     if (this.core.status.state === "stopped") return Promise.reject(error);
-    const id = ++this.ids;
+    const id = ++this.#ids;
     const answer = within<Page | Result>(withinMs, "no answer in time", (resolve, reject) => {
-      this.asked.set(id, { frame, withinMs, resolve, reject });
+      this.#asked.set(id, { frame, withinMs, resolve, reject });
     });
-    this.post({ m: "ask", from: this.me, id, frame, withinMs });
-    return answer.finally(() => this.asked.delete(id));
+    this.#post({ m: "ask", from: this.#me, id, frame, withinMs });
+    return answer.finally(() => this.#asked.delete(id));
   }
 
   say(frame: ClientFrame & { t: "signal" | "cursor" }): void {
-    this.post({ m: "say", frame });
+    this.#post({ m: "say", frame });
   }
 
   wake(): void {
-    this.post({ m: "wake" });
+    this.#post({ m: "wake" });
   }
 
   /** Also of the leader: nobody looks when nobody looks at any tab. */
   away(away: boolean): void {
-    this.isAway(this.me, away);
-    this.post({ m: "away", from: this.me, away });
+    this.#isAway(this.#me, away);
+    this.#post({ m: "away", from: this.#me, away });
   }
 
   opened(withinMs = Infinity): Promise<void> {
@@ -154,59 +154,59 @@ export class Tabs implements Line {
     if (state === "stopped") return Promise.reject(error);
     if (state === "open") return Promise.resolve();
     return within(withinMs, "no connection in time", (resolve, reject) => {
-      this.openers.push({ resolve, reject });
+      this.#openers.push({ resolve, reject });
     });
   }
 
   /** This tab's connection, if it leads. */
-  private get shell(): Shell | undefined {
+  get #shell(): Shell | undefined {
     const { shell } = this.core;
     return shell?.error ? undefined : shell;
   }
 
   // --- what the others say ----------------------------------------------------------------------
 
-  private take(message: Message): void {
+  #take(message: Message): void {
     const { core } = this;
-    const shell = this.shell;
+    const shell = this.#shell;
     switch (message.m) {
       case "note":
         return core.noted(message.note);
       case "who":
-        if (shell) this.tellState(message.from);
+        if (shell) this.#tellState(message.from);
         return;
       case "lead":
       case "status":
         if (shell) return;
-        this.follow(message.status, message.welcome);
-        if (message.m === "lead") this.again();
+        this.#follow(message.status, message.welcome);
+        if (message.m === "lead") this.#again();
         return;
       case "state":
-        if (message.to !== this.me || shell) return;
+        if (message.to !== this.#me || shell) return;
         core.joined(message);
-        return this.follow(message.status, message.welcome);
+        return this.#follow(message.status, message.welcome);
       case "ask":
-        if (shell) this.answer(message.from, message.id, message.frame, message.withinMs);
+        if (shell) this.#answer(message.from, message.id, message.frame, message.withinMs);
         return;
       case "answer":
-        return this.answered(message);
+        return this.#answered(message);
       case "say":
         return core.say(message.frame);
       case "wake":
         return shell?.wake();
       case "away":
-        return this.isAway(message.from, message.away);
+        return this.#isAway(message.from, message.away);
       case "logout":
         return core.leave(shell !== undefined, new LoggedOut("logged out in another tab"));
     }
   }
 
-  private tellState(to: string): void {
+  #tellState(to: string): void {
     const { core } = this;
-    this.post({
+    this.#post({
       m: "state",
       to,
-      status: this.told(),
+      status: this.#told(),
       welcome: core.welcome,
       owner: core.owner,
       device: core.identity.device,
@@ -216,72 +216,72 @@ export class Tabs implements Line {
   }
 
   /** Somebody else leads from now on, or I have just learnt who does: ask it what I still want. */
-  private again(): void {
-    this.post({ m: "who", from: this.me });
-    for (const [id, { frame, withinMs }] of this.asked) {
-      this.post({ m: "ask", from: this.me, id, frame, withinMs });
+  #again(): void {
+    this.#post({ m: "who", from: this.#me });
+    for (const [id, { frame, withinMs }] of this.#asked) {
+      this.#post({ m: "ask", from: this.#me, id, frame, withinMs });
     }
     for (const pending of this.core.sender.own()) {
-      this.post({ m: "note", note: { m: "add", pending } });
+      this.#post({ m: "note", note: { m: "add", pending } });
     }
   }
 
-  private follow({ error, ...status }: Told, welcome: Welcome | undefined): void {
+  #follow({ error, ...status }: Told, welcome: Welcome | undefined): void {
     const { core } = this;
     const why = error && errorFromTab(error);
     if (status.state === "stopped") return core.ended(why ?? new Offline("stopped"));
     core.follow({ ...status, leader: false, ...(why && { error: why }) }, welcome);
   }
 
-  private answer(to: string, id: number, frame: Asking, withinMs: number): void {
+  #answer(to: string, id: number, frame: Asking, withinMs: number): void {
     const reply = (rest: { answer: Page | Result } | { error: TabError }) => {
       const message = { m: "answer", to, id, ...rest } as const;
-      if (to === this.me) this.answered(message);
-      else this.post(message);
+      if (to === this.#me) this.#answered(message);
+      else this.#post(message);
     };
-    if (!this.shell) return; // who leads next is asked again
-    this.shell.ask(frame, withinMs).then(
+    if (!this.#shell) return; // who leads next is asked again
+    this.#shell.ask(frame, withinMs).then(
       (answer) => reply({ answer }),
       (error: unknown) => reply({ error: errorToTab(error) }),
     );
   }
 
-  private answered(message: Message & { m: "answer" }): void {
-    const asked = message.to === this.me ? this.asked.get(message.id) : undefined;
+  #answered(message: Message & { m: "answer" }): void {
+    const asked = message.to === this.#me ? this.#asked.get(message.id) : undefined;
     if (message.error) asked?.reject(errorFromTab(message.error));
     else asked?.resolve(message.answer!);
   }
 
-  private isAway(tab: string, away: boolean): void {
-    if (away) this.aways.delete(tab);
-    else this.aways.set(tab, false);
-    this.core.shell?.away(this.aways.size === 0);
+  #isAway(tab: string, away: boolean): void {
+    if (away) this.#aways.delete(tab);
+    else this.#aways.set(tab, false);
+    this.core.shell?.away(this.#aways.size === 0);
   }
 
   // --- what this tab says -----------------------------------------------------------------------
 
-  private statusChanged(m: "status" | "lead" = "status"): void {
+  #statusChanged(m: "status" | "lead" = "status"): void {
     const { state, error } = this.core.status;
-    if (state === "open") for (const { resolve } of this.openers.splice(0)) resolve();
+    if (state === "open") for (const { resolve } of this.#openers.splice(0)) resolve();
     // who closes this tab alone says nothing: the next one leads
     const quiet = !this.core.shell || error instanceof Stopped;
-    if (!quiet) this.post({ m, status: this.told(), welcome: this.core.welcome });
+    if (!quiet) this.#post({ m, status: this.#told(), welcome: this.core.welcome });
     if (state !== "stopped") return;
-    for (const { reject } of [...this.openers.splice(0), ...this.asked.values()]) reject(error);
-    this.leave.abort();
+    for (const { reject } of [...this.#openers.splice(0), ...this.#asked.values()]) reject(error);
+    this.#leave.abort();
     this.release(); // a client made after this one may connect
   }
 
-  private told(): Told {
+  #told(): Told {
     const { error, leader: _, ...status } = this.core.status;
     return { ...status, ...(error && { error: errorToTab(error) }) };
   }
 
-  private post(message: Message): void {
-    if (!this.closed) this.channel.postMessage(message);
+  #post(message: Message): void {
+    if (!this.#closed) this.channel.postMessage(message);
   }
 
-  private get closed(): boolean {
-    return this.leave.signal.aborted && this.core.status.state !== "stopped";
+  get #closed(): boolean {
+    return this.#leave.signal.aborted && this.core.status.state !== "stopped";
   }
 }

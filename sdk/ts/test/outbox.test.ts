@@ -53,6 +53,7 @@ describe("the outbox", () => {
     await until(() => after.outbox.length === 0);
     expect(acked).toEqual([sent.op]);
     expect(server.entries.map((entry) => entry.op)).toEqual([sent.op]);
+    await after.close();
 
     const third = await start();
     await third.connected(5000);
