@@ -16,10 +16,10 @@ import {
   Spinner,
   themeChoice,
   ToastHost,
-  type IconName,
 } from "../ui/index.js";
 import { AuditPage } from "./Audit.js";
 import { FilesPage } from "./Files.js";
+import { Glyph, type GlyphName } from "./glyphs.js";
 import { HooksPage } from "./Hooks.js";
 import { KeysPage } from "./Keys.js";
 import { Login } from "./Login.js";
@@ -47,11 +47,11 @@ const VIEWS: Record<PageName, () => preact.JSX.Element> = {
 
 type Group = "watch" | "inspect" | "connect" | "server";
 
-const NAV: readonly (readonly [Group, readonly (readonly [PageName, IconName])[]])[] = [
-  ["watch", [["overview", "zoom"]]],
-  ["inspect", [["people", "users"], ["logs", "quote"]]],
-  ["connect", [["webhooks", "forward"], ["hooks", "shield"], ["keys", "link"]]],
-  ["server", [["files", "file"], ["settings", "settings"], ["audit", "archive"]]],
+const NAV: readonly (readonly [Group, readonly (readonly [PageName, GlyphName])[]])[] = [
+  ["watch", [["overview", "gauge"]]],
+  ["inspect", [["people", "people"], ["logs", "list"]]],
+  ["connect", [["webhooks", "webhook"], ["hooks", "gate"], ["keys", "key"]]],
+  ["server", [["files", "file"], ["settings", "sliders"], ["audit", "book"]]],
 ];
 
 export function App() {
@@ -169,7 +169,7 @@ function Nav() {
                   class="nav-link"
                   aria-current={place.value.page === page ? "page" : undefined}
                 >
-                  <Icon name={icon} size={19} />
+                  <Glyph name={icon} size={18} />
                   {w.pages[page]}
                 </a>
               </li>

@@ -1,6 +1,6 @@
 /** A line chart over time. All charts of a page show the same moment under the pointer. */
 
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { lang, themeChoice } from "../ui/index.js";
@@ -24,11 +24,14 @@ export interface ChartProps {
   format: (value: number | null) => string;
   /** The axis reaches at least so far, so that noise near zero looks like what it is. */
   least?: number;
+  /** The axis goes in powers of two: bytes. */
+  binary?: boolean;
   /** Ms that the x axis shows, to the newest sample. */
   window: number;
 }
 
 const HEIGHT = 168;
+const BINARY = Array.from({ length: 44 }, (_, i) => 2 ** i);
 const SYNC = uPlot.sync("console");
 
 function color(name: string): string {
@@ -66,6 +69,7 @@ function options(props: ChartProps, width: number, point: (index: number | null)
         size: 26,
         gap: 6,
         space: 74,
+        incrs: [5, 10, 15, 30, 60, 120, 300],
         values: (_, splits) => splits.map((s) => clock(s * 1000).slice(0, s % 60 ? 8 : 5)),
       },
       {
@@ -73,6 +77,7 @@ function options(props: ChartProps, width: number, point: (index: number | null)
         size: (_, values) => 14 + Math.max(18, ...(values ?? []).map((v) => v.length * 6.2)),
         gap: 6,
         space: 34,
+        ...(props.binary && { incrs: BINARY }),
         values: (_, splits) => splits.map((s) => props.format(s)),
       },
     ],
@@ -105,7 +110,9 @@ function data(props: ChartProps): uPlot.AlignedData {
 export function Chart(props: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
+  const tip = useRef<HTMLDivElement>(null);
   const [index, setIndex] = useState<number | null>(null);
+  const [over, setOver] = useState(false);
   const id = useId();
   const theme = themeChoice.value;
   const tongue = lang.value;
@@ -122,6 +129,16 @@ export function Chart(props: ChartProps) {
       made.destroy();
     };
   }, [theme, tongue, dark]);
+  useLayoutEffect(() => {
+    const made = plot.current;
+    const note = tip.current;
+    const at = box.current;
+    if (!made || !note || !at) return;
+    const x = at.offsetLeft + made.over.offsetLeft + (made.cursor.left ?? 0);
+    const room = (note.parentElement?.clientWidth ?? 0) - note.offsetWidth - 8;
+    note.style.left = `${Math.max(8, Math.min(x + 14, x + 14 > room ? x - note.offsetWidth - 14 : room))}px`;
+    note.style.top = `${at.offsetTop + 12}px`;
+  });
   const last = props.kept.at.at(-1) ?? 0;
   useEffect(() => {
     const made = plot.current;
@@ -140,10 +157,14 @@ export function Chart(props: ChartProps) {
   };
   const said = props.lines.map((line) => `${line.label} ${props.format(value(line))}`).join(", ");
   return (
-    <section class="card chart" aria-labelledby={id}>
+    <section
+      class="card chart"
+      aria-labelledby={id}
+      onPointerEnter={() => setOver(true)}
+      onPointerLeave={() => setOver(false)}
+    >
       <header class="chart-head">
         <h2 id={id}>{props.title}</h2>
-        {shown !== null && <time class="chart-time">{clock(props.kept.at[shown] ?? 0)}</time>}
         <ul class="chart-legend">
           {props.lines.map((line) => (
             <li key={line.name} class={`line-${line.color}`}>
@@ -155,6 +176,18 @@ export function Chart(props: ChartProps) {
         </ul>
       </header>
       <div ref={box} class="chart-box" role="img" aria-label={`${props.title}: ${said}`} />
+      {shown !== null && over && (
+        <div ref={tip} class="chart-tip" aria-hidden="true">
+          <time>{clock(props.kept.at[shown] ?? 0)}</time>
+          {props.lines.map((line) => (
+            <p key={line.name} class={`line-${line.color}`}>
+              <span class="chart-key" />
+              <span class="chart-name">{line.label}</span>
+              <b>{props.format(value(line))}</b>
+            </p>
+          ))}
+        </div>
+      )}
     </section>
   );
 }

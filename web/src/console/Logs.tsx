@@ -193,12 +193,13 @@ function Log({ log }: { log: string }) {
     remember(log);
     return found;
   }, 3000);
+  const hasState = JSON.stringify(loaded.value?.state ?? {}) !== "{}";
   return (
     <div class="page">
       <Await of={loaded}>
         {(found) => (
           <>
-            <div class="columns">
+            <div class={hasState ? "columns" : ""}>
               <Card title={w.facts}>
                 <Facts
                   facts={[
@@ -222,9 +223,13 @@ function Log({ log }: { log: string }) {
                   ]}
                 />
               </Card>
-              <Card title={w.state}>
-                <pre class="json" tabIndex={0}>{JSON.stringify(found.state, null, 2)}</pre>
-              </Card>
+              {hasState && (
+                <Card title={w.state}>
+                  <pre class="json" tabIndex={0}>
+                    {JSON.stringify(found.state, null, 2)}
+                  </pre>
+                </Card>
+              )}
             </div>
             <Card title={w.readers} flush>
               <ConnectionTable users rows={found.connections} empty={w.noReaders} label={w.readers} />

@@ -2,9 +2,10 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
-import { dictionary, IconButton, type IconName, Icon } from "../ui/index.js";
+import { dictionary, IconButton } from "../ui/index.js";
 import { Chart, type Line } from "./Chart.js";
 import { bytes, count, exact, millis, moment, percent, rate, span } from "./format.js";
+import { Glyph, type GlyphName } from "./glyphs.js";
 import { Card, Choice, Facts, Problem, Table } from "./parts.js";
 import { append, newest, newestKnown, NOTHING, recent, sparkline, type Answer, type Kept } from "./series.js";
 import { get, Offline, Refused } from "./session.js";
@@ -13,10 +14,10 @@ const words = dictionary(
   {
     connections: "Connections",
     users: "Users online",
-    sends: "Messages sent",
-    deliveries: "Deliveries",
+    sends: "Sent",
+    deliveries: "Delivered",
     ack: "Ack p99",
-    queued: "Send queues",
+    queued: "Queues",
     troubles: "Behind · gaps",
     inTotal: (n: string) => `${n} in all`,
     perSecond: "per second",
@@ -26,7 +27,7 @@ const words = dictionary(
     chartLag: "Event loop lag",
     chartStore: "Store writes per second",
     chartQueues: "Waiting for slow readers",
-    chartTrouble: "Behind, gaps and refusals per second",
+    chartTrouble: "Troubles per second",
     chartMemory: "Memory",
     chartCpu: "Processor (of one core)",
     open: "open",
@@ -70,7 +71,7 @@ const words = dictionary(
   {
     connections: "连接数",
     users: "在线用户",
-    sends: "发送消息",
+    sends: "发送",
     deliveries: "投递",
     ack: "确认 p99",
     queued: "发送队列",
@@ -83,7 +84,7 @@ const words = dictionary(
     chartLag: "事件循环延迟",
     chartStore: "每秒存储写入",
     chartQueues: "等待慢读者的字节",
-    chartTrouble: "每秒落后、缺口与拒绝",
+    chartTrouble: "每秒异常",
     chartMemory: "内存",
     chartCpu: "处理器（占单核）",
     open: "打开",
@@ -197,7 +198,7 @@ export function Overview() {
 }
 
 interface TileProps {
-  icon: IconName;
+  glyph: GlyphName;
   name: string;
   value: string;
   more: string;
@@ -209,7 +210,7 @@ function Tile(props: TileProps) {
   return (
     <div class={`tile ${props.bad ? "tile-bad" : ""}`}>
       <dt>
-        <Icon name={props.icon} size={16} />
+        <Glyph name={props.glyph} size={15} />
         {props.name}
       </dt>
       <dd>
@@ -232,49 +233,49 @@ function Tiles({ view, answer }: { view: Kept; answer: Answer | null }) {
   return (
     <dl class="tiles">
       <Tile
-        icon="link"
+        glyph="plug"
         name={w.connections}
         value={count(newest(view, "connections"))}
         more={total("accepted")}
         line={line("connections")}
       />
       <Tile
-        icon="users"
+        glyph="people"
         name={w.users}
         value={count(newest(view, "users"))}
         more={" "}
         line={line("users")}
       />
       <Tile
-        icon="send"
+        glyph="up"
         name={w.sends}
         value={rate(newest(view, "sends"))}
         more={" "}
         line={line("sends")}
       />
       <Tile
-        icon="forward"
+        glyph="down"
         name={w.deliveries}
         value={rate(newest(view, "deliveries"))}
         more={total("deliveries")}
         line={line("deliveries")}
       />
       <Tile
-        icon="clock"
+        glyph="clock"
         name={w.ack}
         value={millis(newestKnown(view, "ack_p99"))}
         more={`p50 ${millis(newestKnown(view, "ack_p50"))}`}
         line={line("ack_p99")}
       />
       <Tile
-        icon="archive"
+        glyph="stack"
         name={w.queued}
         value={bytes(newest(view, "queued"))}
         more={" "}
         line={line("queued")}
       />
       <Tile
-        icon="warn"
+        glyph="warn"
         name={w.troubles}
         value={`${count(totals["behind"] ?? 0)} · ${count(totals["gaps"] ?? 0)}`}
         more={" "}
@@ -333,6 +334,7 @@ function Charts({ view, window }: { view: Kept; window: number }) {
         {...shared}
         title={w.chartQueues}
         format={bytes}
+        binary
         least={1024}
         lines={[line("queued", w.bytes, 2, true)]}
       />
@@ -357,6 +359,7 @@ function Charts({ view, window }: { view: Kept; window: number }) {
         {...shared}
         title={w.chartMemory}
         format={bytes}
+        binary
         least={32 * 1024 * 1024}
         lines={[line("memory", w.memory, 3, true)]}
       />

@@ -239,7 +239,7 @@ function Head({ account, path, again }: ActProps) {
         ) : (
           <Button
             icon={account.disabled ? "check" : "block"}
-            kind={account.disabled ? "soft" : "danger"}
+            class={account.disabled ? "" : "danger-text"}
             onClick={() => void disable()}
           >
             {account.disabled ? w.enable : w.disable}

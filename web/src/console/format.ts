@@ -94,6 +94,7 @@ export function clock(at: number): string {
 /** How long ago, from `now`. */
 export function ago(at: number, now = Date.now()): string {
   if (!at) return NONE;
+  if (now - at < 2000) return lang.value === "zh-CN" ? "刚刚" : "just now";
   const text = span(now - at).split(" ").slice(0, 2).join(" ");
   return lang.value === "zh-CN" ? `${text}前` : `${text} ago`;
 }
