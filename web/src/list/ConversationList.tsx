@@ -8,7 +8,6 @@ import { newChatAs } from "../people/newChatAs.js";
 import { startDirect } from "../people/finding.js";
 import { leaveForGood, me, overlay, rows, status, UserAvatar } from "../session/index.js";
 import { Badge, Button, EmptyState, Icon, IconButton, openMenu, Spinner } from "../ui/index.js";
-import { ConnectionBar } from "./ConnectionBar.js";
 import { type Filter, FILTERS, listed, waiting } from "./order.js";
 import { namesOf } from "./naming.js";
 import { Rows } from "./Rows.js";
@@ -66,7 +65,6 @@ export function ConversationList() {
         </div>
         <IconButton icon="compose" label={w.newChat} onClick={() => newChatAs("chat")} />
       </header>
-      <ConnectionBar />
       {searching ? (
         <Found query={query.value} done={clear} />
       ) : (

@@ -18,7 +18,7 @@ const row = (log: string, at: number, more: Partial<InboxRow> = {}): InboxRow =>
     ...more,
   }) as InboxRow;
 const title = (r: InboxRow) => r.log.split("/")[2] ?? "";
-const called = (r: InboxRow) => [title(r), r.log];
+const lookedFor = (r: InboxRow) => [title(r), r.log];
 const names = (rows: InboxRow[]) => rows.map(title);
 
 describe("the list", () => {
@@ -32,23 +32,23 @@ describe("the list", () => {
   ];
 
   it("puts pinned ones first, then the newest; hides archived, own and cleared ones", () => {
-    expect(names(listed(rows, "all", "", called))).toEqual(["top", "new", "old"]);
-    expect(names(listed(rows, "archived", "", called))).toEqual(["away"]);
-    expect(names(listed(rows, "groups", "", called))).toEqual(["new"]);
+    expect(names(listed(rows, "all", "", lookedFor))).toEqual(["top", "new", "old"]);
+    expect(names(listed(rows, "archived", "", lookedFor))).toEqual(["away"]);
+    expect(names(listed(rows, "groups", "", lookedFor))).toEqual(["new"]);
   });
 
   it("shows unread and marked ones, archived ones only when they mention", () => {
     expect(passes(row("main/d/a", 1, { unread: 1 }), "unread")).toBe(true);
     expect(passes(row("main/d/a", 1, { marked: true }), "unread")).toBe(true);
-    expect(names(listed(rows, "unread", "", called))).toEqual([]);
+    expect(names(listed(rows, "unread", "", lookedFor))).toEqual([]);
     const called = row("main/g/b", 1, { mentions: 1, settings: { archived: true } });
     expect(passes(called, "unread")).toBe(true);
     expect(waiting(rows, "archived")).toBe(1);
   });
 
   it("finds archived ones by title, best first", () => {
-    expect(names(listed(rows, "unread", "w", called))).toEqual(["away", "new"]);
-    expect(names(listed(rows, "all", "ne", called))).toEqual(["new"]);
+    expect(names(listed(rows, "unread", "w", lookedFor))).toEqual(["away", "new"]);
+    expect(names(listed(rows, "all", "ne", lookedFor))).toEqual(["new"]);
   });
 });
 

@@ -59,10 +59,6 @@ export const words = dictionary(
     start: "Start a chat",
     newGroup: "New group",
     syncing: "Loading your conversations…",
-    connecting: "Connecting…",
-    offline: "Offline. What you see is kept on this device.",
-    again: (s: number) => `No connection. Next try in ${s} s`,
-    tryNow: "Try now",
   },
   {
     title: "会话",
@@ -122,9 +118,5 @@ export const words = dictionary(
     start: "发起聊天",
     newGroup: "新建群聊",
     syncing: "正在加载会话…",
-    connecting: "连接中…",
-    offline: "当前离线，显示的是本机保存的内容。",
-    again: (s: number) => `连接已断开，${s} 秒后重试`,
-    tryNow: "立即重试",
   },
 );

@@ -1,35 +1,25 @@
+import { notifying, setNotifying } from "../session/index.js";
 import { Switch } from "../ui/index.js";
-import { notifyChoice, permission, setNotify } from "./notifications.js";
 import { words } from "./words.js";
 
 /** Notifications on and off. */
 export function NotifySection() {
   const w = words();
-  const { on, preview, sound } = notifyChoice.value;
-  const blocked = permission.value === "denied" || permission.value === "";
-  const live = on && permission.value === "granted";
+  const now = notifying.value;
   return (
     <div class="me-sub">
       <Switch
         label={w.notifyOn}
         hint={w.notifyHint}
-        on={live}
-        disabled={blocked}
-        onChange={(value) => void setNotify({ on: value })}
+        on={now === "on"}
+        disabled={now === "never"}
+        onChange={(on) => void setNotifying(on)}
       />
-      {blocked && (
+      {now === "never" && (
         <p class="me-warn" role="note">
-          {permission.value === "" ? w.notifyNone : w.notifyDenied}
+          {typeof Notification === "undefined" ? w.notifyNone : w.notifyDenied}
         </p>
       )}
-      <Switch
-        label={w.preview}
-        hint={w.previewHint}
-        on={preview}
-        disabled={!live}
-        onChange={(value) => void setNotify({ preview: value })}
-      />
-      <Switch label={w.sound} on={sound} disabled={!live} onChange={(value) => void setNotify({ sound: value })} />
     </div>
   );
 }
