@@ -64,7 +64,7 @@ class Value(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class Say(msgspec.Struct, frozen=True, gc=False):
     """A live item to send; `body` is a Struct or a JSON-able value. `keep`: for the archive, by
-    `media_ms` where it belongs to a moment of a recording."""
+    `media_ms` where it belongs to a moment of a recording. Who is no viewer may send one too."""
 
     type: str
     body: Any
@@ -72,6 +72,7 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     audience: Audience = Audience.ALL
     keep: bool = False
     media_ms: int = -1
+    erases: int = 0  # the offset of an item that late joiners and the archive must not have
 
 
 class Count(msgspec.Struct, frozen=True, gc=False):

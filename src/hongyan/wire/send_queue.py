@@ -3,9 +3,9 @@
 *Kept* frames (answers, and what is said once) are bounded by what the client may ask for.
 *Droppable* ones (deliveries, signals, cursors, rows) are bounded by bytes and frames; when they
 are over it, they are all dropped, and in their place stand the frames that tell of it: `behind`
-with the highest dropped seq of each log, and an empty `inbox` with `more` where other things than
-entries were lost. Until those have been sent, further deliveries of a log that is behind are
-folded into its `behind`: the client must read the log anyway.
+with the highest dropped seq of each log, `gap` with how many items of each live log, and an empty
+`inbox` with `more` where other things were lost. Until those have been sent, further deliveries
+of a log that is behind are folded into its `behind`: the client must read the log anyway.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from collections.abc import Callable
 import msgspec
 
 from hongyan.model.ids import LogId, Seq
+from hongyan.model.live import GAP_SLOW
 from hongyan.wire.codec import Codec
-from hongyan.wire.frames import Behind, Frame, Inbox, InboxPage
+from hongyan.wire.frames import Behind, Frame, Gap, Inbox, InboxPage
 
 # Why a kept frame is kept; the session counts what waits by it.
 SAID, ANSWER, FAIL, PONG, MARK = range(5)
@@ -32,6 +33,23 @@ class Outgoing(msgspec.Struct, frozen=True, gc=False):
     log: LogId
     seq: Seq
     data: bytes
+
+
+class Batch(msgspec.Struct, frozen=True, gc=False):
+    """What a live log sends in one tick, as a whole message, shared by all viewers alike. Of its
+    items `shown` are in it and counted, `left` were sampled out and `shed` let go: gaps in it
+    tell of those."""
+
+    log: LogId
+    shown: int
+    left: int
+    shed: int
+    data: bytes
+
+    @property
+    def n(self) -> int:
+        """How many items it accounts for: when it is dropped, its gaps go with it."""
+        return self.shown + self.left + self.shed
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +74,7 @@ class SendQueue:
         "_behind",
         "_codec",
         "_count",
+        "_gaps",
         "_kept",
         "_load",
         "_most_bytes",
@@ -64,6 +83,8 @@ class SendQueue:
         "_queue",
         "_stale",
         "held",
+        "lost",
+        "overflows",
     )
 
     def __init__(
@@ -79,11 +100,14 @@ class SendQueue:
         self.held = [0] * 5
         self._codec = codec
         self._most_bytes, self._most_frames = most_bytes, most_frames
-        self._queue: deque[Outgoing | _Note | _Kept] = deque()
+        self._queue: deque[Outgoing | Batch | _Note | _Kept] = deque()
         self._load = self._count = 0  # droppable bytes and frames in it
         self._kept = 0  # bytes of the others
         self._behind: dict[LogId, Seq] = {}  # dropped, not told yet
+        self._gaps: dict[LogId, int] = {}  # live items dropped, not told yet
         self._stale = False  # other things were dropped, not told yet
+        self.lost = 0  # live items that were dropped
+        self.overflows = 0  # how often all that is droppable was dropped
 
     @property
     def pending(self) -> int:
@@ -101,6 +125,15 @@ class SendQueue:
         if self._behind and (head := self._behind.get(item.log)) is not None:
             self._fold(item, head)
         elif self._load >= self._most_bytes or self._count >= self._most_frames:
+            self._overflow(item)
+        else:
+            self._load += len(item.data)
+            self._count += 1
+            self._queue.append(item)
+
+    def batch(self, item: Batch) -> None:
+        """Queue a live log's tick, or drop it and all else that may be. Hot like `push`."""
+        if self._load >= self._most_bytes or self._count >= self._most_frames:
             self._overflow(item)
         else:
             self._load += len(item.data)
@@ -143,6 +176,13 @@ class SendQueue:
                 self._tell()
                 continue
             data = item.data
+            if item.__class__ is Batch:  # a message by itself
+                if frames:
+                    break
+                queue.popleft()
+                self._load -= len(data)
+                self._count -= 1
+                return data
             size += len(data) + 1
             if size > most and frames:
                 break
@@ -156,8 +196,9 @@ class SendQueue:
                 self._count -= 1
         return self._codec.join(frames) if frames else None
 
-    def _overflow(self, last: Outgoing) -> None:
+    def _overflow(self, last: Outgoing | Batch) -> None:
         """Drop all that may be dropped, with `last`, and remember what the client must be told."""
+        self.overflows += 1
         if self._overflowed is not None:
             self._overflowed()
         dropped = [item for item in self._queue if not isinstance(item, _Kept)]
@@ -167,6 +208,10 @@ class SendQueue:
             if isinstance(item, _Note):
                 if item.missed:
                     self._missed()
+            elif isinstance(item, Batch):
+                self._gaps[item.log] = self._gaps.get(item.log, 0) + item.n
+                self.lost += item.n
+                self._place()
             elif item.seq:
                 self.mark(item.log, item.seq)
             else:
@@ -193,9 +238,11 @@ class SendQueue:
         self._queue.popleft()
         self.held[MARK] = 0
         notes: list[Frame] = [Behind(log, head) for log, head in self._behind.items()]
+        notes += [Gap(log, n, GAP_SLOW) for log, n in self._gaps.items() if n]
         if self._stale:
             notes.append(Inbox(InboxPage([], 0, more=True)))
         self._behind.clear()
+        self._gaps.clear()
         self._stale = False
         for note in reversed(notes):
             self.keep(note, SAID, first=True)

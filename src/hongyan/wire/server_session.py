@@ -37,7 +37,7 @@ from hongyan.wire.frames import (
     Signal,
     Welcome,
 )
-from hongyan.wire.send_queue import ANSWER, FAIL, PONG, SAID, Outgoing, SendQueue
+from hongyan.wire.send_queue import ANSWER, FAIL, PONG, SAID, Batch, Outgoing, SendQueue
 from hongyan.wire.states import SERVER, ServerInput, ServerState
 
 MAX_BAD = 20  # messages in a row without one acceptable frame
@@ -202,6 +202,21 @@ class ServerSession:
         """Queue entries for this client, or note that it is behind (see SendQueue). Never waits."""
         if self.state != "new" and self.state != "closed":
             self._queue.push(item)
+
+    def batch(self, item: Batch) -> None:
+        """Queue what a live log sends in a tick; where it is dropped a gap tells. Never waits."""
+        if self.state == "open":
+            self._queue.batch(item)
+
+    @property
+    def overflows(self) -> int:
+        """How often all that may be dropped was: who counts on it looks whether it grew."""
+        return self._queue.overflows
+
+    @property
+    def lost(self) -> int:
+        """Live items that were dropped with it."""
+        return self._queue.lost
 
     def say(self, frame: Frame) -> None:
         """Queue a frame that answers nothing.

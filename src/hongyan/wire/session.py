@@ -14,11 +14,12 @@ from hongyan.wire.events import (
     refusal_of,
 )
 from hongyan.wire.heads import heads_digest
-from hongyan.wire.send_queue import Outgoing, SendQueue
+from hongyan.wire.send_queue import Batch, Outgoing, SendQueue
 from hongyan.wire.server_session import ServerSession
 
 __all__ = [
     "Answered",
+    "Batch",
     "ClientSession",
     "Closed",
     "Event",

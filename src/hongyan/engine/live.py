@@ -1,0 +1,368 @@
+"""A live log on this node: what is said in a tick goes out once, in one message for all alike.
+
+A log with viewers has a ring (for who comes late), pending items, and newest values by key. A tick
+encodes a batch per group of viewers (codec, and how much a screen can show) and puts the same
+bytes into every queue. What a viewer is not given is told by `gap`; the sum of what it was given
+and of its gaps is what was said since it came.
+
+Slow readers, in this order: a thinner sample, then nothing until the queue has drained (one gap,
+all values anew), at last a close with a code to come back by.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from hongyan.engine.sampling import Sampler
+from hongyan.engine.values import Values
+from hongyan.model.errors import Overloaded, TooSlow
+from hongyan.model.ids import LogId, UserId
+from hongyan.model.live import (
+    GAP_SAMPLED,
+    GAP_SHED,
+    GAP_SLOW,
+    Audience,
+    Lane,
+    LiveItem,
+    LiveSpec,
+    Value,
+)
+from hongyan.wire import frames as f
+from hongyan.wire.codec import Codec
+from hongyan.wire.session import Batch
+
+if TYPE_CHECKING:
+    from hongyan.engine.hub import Peer
+
+THIN_BYTES = 32 * 1024  # of a viewer's queue: above, it is shown a quarter
+SKIP_BYTES = 128 * 1024  # above, nothing until it has drained
+STALL_S = 30.0  # above SKIP_BYTES for this long: closed
+MOST_PENDING = 5_000  # items of a tick; above, the lowest lanes are shed
+THIN_OF_ALL = 10  # items a second for a slow viewer that is otherwise shown everything
+COME_BACK_MS = (1_000, 5_000)  # spread over this
+
+Attach = Callable[[], None]
+
+
+class Counters:
+    """What the live logs of a node have done; read by the metrics."""
+
+    def __init__(self) -> None:
+        """All zero."""
+        self.items = [0, 0, 0]  # said, by lane
+        self.shed = [0, 0, 0]  # by lane
+        self.deliveries = 0  # items put into queues
+        self.encodes = 0  # batches, also those for a single viewer
+        self.gaps = dict.fromkeys((GAP_SAMPLED, GAP_SHED, GAP_SLOW), 0)  # items told by a gap
+        self.ticks = 0
+        self.closed = 0  # viewers closed for being too slow
+
+
+class Group:
+    """Viewers who are given the same bytes: one codec, one rate, hosts or not."""
+
+    __slots__ = ("batch", "codec", "host", "items", "sampler")
+
+    def __init__(self, codec: Codec, rate: int, host: bool) -> None:
+        """`rate` 0 = everything. Hosts also see what waits for approval."""
+        self.codec, self.host = codec, host
+        self.sampler = Sampler(rate)
+        self.items: Sequence[LiveItem] = ()  # of the present tick
+        self.batch: Batch | None = None  # of the present tick, once somebody needed it
+
+
+class Viewer:
+    """A connection's place in a live log."""
+
+    __slots__ = (
+        "group",
+        "lost",
+        "overflows",
+        "peer",
+        "skipped",
+        "stale",
+        "stuck_at",
+        "thin",
+        "user",
+    )
+
+    def __init__(self, peer: Peer, user: UserId, group: Group, thin: Group) -> None:
+        """`thin` is the group whose batches it is given while it is slow."""
+        self.peer, self.user, self.group, self.thin = peer, user, group, thin
+        self.skipped = 0  # items it was not given while its queue was full
+        self.stale = False  # it lost values: all of them with the next batch
+        self.stuck_at = 0.0  # since when it is given nothing (monotonic); 0 = it is not
+        self.overflows, self.lost = peer.session.overflows, peer.session.lost
+
+
+class Tick(msgspec.Struct, gc=False):
+    """What one tick has to tell."""
+
+    public: list[LiveItem]
+    hosts: list[LiveItem]  # for hosts only; they have no offset
+    own: dict[UserId, list[LiveItem]]  # for the sender only, or sampled out for the sender
+    shed: int
+    prev: int
+    values: list[Value]
+
+    @property
+    def n(self) -> int:
+        """Offsets this tick accounts for."""
+        return len(self.public) + self.shed
+
+
+class LiveLog:
+    """One live log. Everything is sync; `LiveLogs` calls `begin` and `give` when it is due."""
+
+    def __init__(self, log: LogId, spec: LiveSpec, epoch: int, counters: Counters) -> None:
+        """`epoch` (ms) differs from that of any earlier life of this log."""
+        self.log, self.spec, self.epoch, self._counters = log, spec, epoch, counters
+        self.off = 0
+        self.values = Values(spec.values)
+        self.viewers: dict[Peer, Viewer] = {}
+        self.sent_at = 0.0  # monotonic, of the last tick
+        self.sending = False  # a tick is on its way to the viewers
+        self._by_user: dict[UserId, list[Viewer]] = {}
+        self._pending: list[tuple[LiveItem, Audience]] = []
+        self._shed = 0  # since the last tick
+        self._ring: deque[LiveItem] = deque(maxlen=spec.ring)
+        self._groups: dict[tuple[str, int, bool], Group] = {}
+        self._arrivals: dict[Peer, Attach] = {}
+        self._tick = Tick([], [], {}, 0, 0, [])
+
+    # --- what comes -----------------------------------------------------------------------------
+
+    def say(self, item: LiveItem, audience: Audience = Audience.ALL, erases: int = 0) -> int:
+        """Take an item; it goes out with the tick. Its offset, 0 where it is not for all: such
+        items stand outside the count.
+
+        Raises:
+            Overloaded: too much is pending, and all of it of this lane or a higher one. Of the
+                highest lane everything is taken.
+        """
+        if erases:
+            self.erase(erases)
+        lane = Lane(item.lane)
+        if len(self._pending) >= MOST_PENDING and not self._make_room(lane):
+            self._counters.shed[lane] += 1
+            raise Overloaded("too much is said here at once", retry_after_ms=1000)
+        self._counters.items[lane] += 1
+        if audience is not Audience.ALL:
+            self._pending.append((item, audience))
+            return 0
+        self.off += 1
+        item = msgspec.structs.replace(item, off=self.off)
+        self._pending.append((item, audience))
+        self._ring.append(item)
+        return self.off
+
+    def erase(self, off: int) -> None:
+        """Take an item out of what late joiners are given, and of what was not sent yet."""
+        self._ring = deque((i for i in self._ring if i.off != off), maxlen=self._ring.maxlen)
+        for at, (item, _) in enumerate(self._pending):
+            if item.off == off:
+                del self._pending[at]
+                self._shed += 1
+                return
+
+    def _make_room(self, lane: Lane) -> bool:
+        """Shed a pending item of a lower lane than this."""
+        for lowest in (Lane.LOW, Lane.NORMAL):
+            if lowest <= lane:
+                break
+            for at, (item, audience) in enumerate(self._pending):
+                if item.lane == lowest:
+                    del self._pending[at]
+                    self._shed += audience is Audience.ALL
+                    self._counters.shed[lowest] += 1
+                    return True
+        return lane is Lane.HIGH
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a tick has something to tell, or somebody to let in."""
+        return bool(self._pending or self._shed or self._arrivals or self.values.changed)
+
+    # --- who comes and goes ---------------------------------------------------------------------
+
+    def join(
+        self,
+        peer: Peer,
+        user: UserId,
+        *,
+        rate: int,
+        host: bool,
+        attached: Callable[[], None],
+    ) -> None:
+        """Let a peer watch, at `rate` items a second (0 = all). `attached` is called at the
+        moment from which it is given everything: now, or with the tick where one is due."""
+
+        def attach() -> None:
+            self.leave(peer)
+            group = self._group(peer.session.codec, rate, host)
+            thin = self._group(peer.session.codec, _thin(rate), host)
+            viewer = self.viewers[peer] = Viewer(peer, user, group, thin)
+            self._by_user.setdefault(user, []).append(viewer)
+            attached()
+
+        if self._pending or self._shed or self.sending:
+            self._arrivals[peer] = attach
+        else:
+            attach()
+
+    def leave(self, peer: Peer) -> bool:
+        """Let a peer go; False where it was no viewer."""
+        waited = self._arrivals.pop(peer, None) is not None
+        viewer = self.viewers.pop(peer, None)
+        if viewer is None:
+            return waited
+        mine = self._by_user[viewer.user]
+        mine.remove(viewer)
+        if not mine:
+            del self._by_user[viewer.user]
+        return True
+
+    def catch_up(self, epoch: int, after: int) -> tuple[list[LiveItem], int]:
+        """The newest items for who comes now, and how many it missed: those after `after` of this
+        `epoch` that are not held any more; all that is held for who was not here."""
+        items = list(self._ring)
+        if epoch != self.epoch or not 0 < after <= self.off:
+            return items, 0
+        items = [item for item in items if item.off > after]
+        return items, self.off - after - len(items)
+
+    def _group(self, codec: Codec, rate: int, host: bool) -> Group:
+        key = (codec.name, rate, host)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(codec, rate, host)
+        return group
+
+    # --- what goes ------------------------------------------------------------------------------
+
+    def begin(self, now: float) -> list[Viewer]:
+        """Close the tick: choose for every group. Returns whom to `give` it; then `end`."""
+        pending, self._pending = self._pending, []
+        shed, self._shed = self._shed, 0
+        prev, values = self.values.take()
+        public = [item for item, audience in pending if audience is Audience.ALL]
+        hosts = [item for item, audience in pending if audience is Audience.HOSTS]
+        self._tick = Tick(public, hosts, {}, shed, prev, values)
+        self.sending, self.sent_at = True, now
+        self._counters.ticks += 1
+        for group in self._groups.values():
+            group.items, group.batch = group.sampler.pick(public, now), None
+        for item, audience in pending:
+            if item.sender in self._by_user and (audience is not Audience.ALL or item.op):
+                self._tick.own.setdefault(item.sender, []).append(item)
+        return list(self.viewers.values()) if pending or shed or values else []
+
+    def give(self, viewer: Viewer, now: float) -> bool:
+        """Put the tick into one viewer's queue; False where there is nothing to write. Hot: runs
+        for every viewer and tick; the usual way allocates nothing."""
+        session, tick = viewer.peer.session, self._tick
+        waiting = session.pending
+        if session.overflows != viewer.overflows:
+            self._lost(viewer)
+        if waiting > SKIP_BYTES:
+            self._skip(viewer, now)
+            return False
+        viewer.stuck_at = 0.0
+        group = viewer.thin if waiting > THIN_BYTES else viewer.group
+        if viewer.skipped or viewer.stale or viewer.user in tick.own:
+            batch = self._single(viewer, group)
+        else:
+            batch = group.batch or self._build(group)
+        if not batch.data:
+            return False
+        session.batch(batch)
+        counters = self._counters
+        counters.deliveries += batch.shown
+        counters.gaps[GAP_SAMPLED] += batch.left
+        counters.gaps[GAP_SHED] += batch.shed
+        return True
+
+    def end(self) -> None:
+        """Every viewer was given the tick: let in who came meanwhile."""
+        self.sending = False
+        self._tick = Tick([], [], {}, 0, 0, [])
+        for group in self._groups.values():
+            group.items, group.batch = (), None
+        arrivals, self._arrivals = self._arrivals, {}
+        for attach in arrivals.values():
+            attach()
+
+    def _lost(self, viewer: Viewer) -> None:
+        """The queue dropped what waited in it, and tells of the items itself; the few that were
+        counted as sampled or shed before are counted twice."""
+        session = viewer.peer.session
+        viewer.overflows, viewer.stale = session.overflows, True
+        lost, viewer.lost = session.lost - viewer.lost, session.lost
+        self._counters.deliveries -= lost
+        self._counters.gaps[GAP_SLOW] += lost
+
+    def _skip(self, viewer: Viewer, now: float) -> None:
+        viewer.skipped += self._tick.n
+        viewer.stale |= bool(self._tick.values)
+        self._counters.gaps[GAP_SLOW] += self._tick.n
+        if not viewer.stuck_at:
+            viewer.stuck_at = now
+        elif now - viewer.stuck_at > STALL_S:
+            self._counters.closed += 1
+            why = TooSlow("this connection took nothing for too long")
+            viewer.peer.close(why, reconnect_after_ms=random.randint(*COME_BACK_MS))
+
+    def _build(self, group: Group) -> Batch:
+        """The bytes for all viewers of a group: encoded once."""
+        tick = self._tick
+        items = [*group.items, *tick.hosts] if group.host else group.items
+        group.batch = self._batch(group, items, len(tick.public) - len(group.items), 0, False)
+        return group.batch
+
+    def _single(self, viewer: Viewer, group: Group) -> Batch:
+        """The same for one viewer: with its own items, and what it has to be told."""
+        tick = self._tick
+        shown = {item.off for item in group.items}
+        items = list(group.items)
+        own = tick.own.get(viewer.user, ())
+        items += [item for item in own if not item.off or item.off not in shown]
+        counted = sum(1 for item in items if item.off)
+        if group.host:
+            items += [item for item in tick.hosts if item not in items]
+        items.sort(key=lambda item: item.off or self.off)
+        skipped, viewer.skipped = viewer.skipped, 0
+        stale, viewer.stale = viewer.stale, False
+        return self._batch(group, items, len(tick.public) - counted, skipped, stale)
+
+    def _batch(
+        self, group: Group, items: Sequence[LiveItem], left: int, skipped: int, stale: bool
+    ) -> Batch:
+        tick, log = self._tick, self.log
+        frames: list[f.Frame] = []
+        if skipped:
+            frames.append(f.Gap(log, skipped, GAP_SLOW))
+        if items:
+            frames.append(f.Live(log, self.epoch, list(items)))
+        if left:
+            frames.append(f.Gap(log, left, GAP_SAMPLED))
+        if tick.shed:
+            frames.append(f.Gap(log, tick.shed, GAP_SHED))
+        if stale:
+            frames.append(f.Values(log, self.epoch, 0, self.values.seq, self.values.all()))
+        elif tick.values:
+            frames.append(f.Values(log, self.epoch, tick.prev, self.values.seq, tick.values))
+        self._counters.encodes += 1
+        encode = group.codec.encode
+        data = group.codec.join([encode(frame) for frame in frames]) if frames else b""
+        shown = len(tick.public) - left
+        return Batch(log, shown, left, tick.shed, data)
+
+
+def _thin(rate: int) -> int:
+    """The rate of a slow viewer."""
+    return max(1, rate // 4) if rate else THIN_OF_ALL

@@ -1,0 +1,197 @@
+"""All live logs of this node: when each is due, and the fan-out in slices of the loop.
+
+One timer for all of them. An idle log has none; the first item after a pause goes out at once,
+what follows within the tick is sent together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING
+
+import structlog
+
+from hongyan.engine.live import Counters, LiveLog, Viewer
+from hongyan.model.errors import Overloaded
+from hongyan.model.ids import LogId
+from hongyan.model.live import LiveSpec
+from hongyan.ports import Clock
+
+if TYPE_CHECKING:
+    from hongyan.engine.hub import Peer
+
+logger = structlog.get_logger(__name__)
+
+SLICE = 250  # viewers written to before others have their turn of the loop: about 2 ms
+ONLINE_S = 2.0  # how old the number of viewers may be that they are shown
+MOST_LOGS = 10_000
+MOST_WATCHED = 100  # live logs of one connection
+
+ONLINE = "online"  # key of the value
+
+
+class LiveLogs:
+    """The live logs by id. Sync; everything runs on the loop."""
+
+    def __init__(self, clock: Clock, wake: Callable[[Peer], None]) -> None:
+        """`wake` has a peer's queue written soon."""
+        self.counters = Counters()
+        self._clock, self._wake = clock, wake
+        self._logs: dict[LogId, LiveLog] = {}
+        self._watched: dict[Peer, dict[LogId, None]] = {}
+        self._due: list[tuple[float, int, LiveLog]] = []
+        self._numbers = count()
+        self._planned: dict[LogId, float] = {}
+        self._shown: dict[LogId, tuple[int, float]] = {}  # viewers as told, and when
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_epoch = 0
+
+    def __len__(self) -> int:
+        """Live logs held."""
+        return len(self._logs)
+
+    @property
+    def viewers(self) -> int:
+        """Viewers of all of them."""
+        return sum(len(live.viewers) for live in self._logs.values())
+
+    # --- logs -----------------------------------------------------------------------------------
+
+    def get(self, log: LogId) -> LiveLog | None:
+        """The live log, if it is held."""
+        return self._logs.get(log)
+
+    def hold(self, log: LogId, spec: LiveSpec) -> LiveLog:
+        """The live log, made where absent: with an epoch that no earlier one of it had.
+
+        Raises:
+            Overloaded: as many are held as may be, and all have viewers.
+        """
+        live = self._logs.get(log)
+        if live is not None:
+            live.spec = spec
+            return live
+        if len(self._logs) >= MOST_LOGS:
+            self._evict()
+        self._last_epoch = max(self._clock.now_ms(), self._last_epoch + 1)
+        live = self._logs[log] = LiveLog(log, spec, self._last_epoch, self.counters)
+        return live
+
+    def _evict(self) -> None:
+        """Drop the one that was quiet for the longest; its next epoch tells who comes back."""
+        idle = [live for live in self._logs.values() if not live.viewers and not live.waiting]
+        if not idle:
+            raise Overloaded(f"{MOST_LOGS} live logs are on", retry_after_ms=5000)
+        quiet = min(idle, key=lambda live: live.sent_at)
+        del self._logs[quiet.log]
+        self._shown.pop(quiet.log, None)
+
+    # --- viewers --------------------------------------------------------------------------------
+
+    def join(
+        self, live: LiveLog, peer: Peer, *, rate: int, host: bool, attached: Callable[[], None]
+    ) -> None:
+        """Let a peer watch; see `LiveLog.join`.
+
+        Raises:
+            Overloaded: the connection watches too many already.
+        """
+        watched = self._watched.setdefault(peer, {})
+        if len(watched) >= MOST_WATCHED and live.log not in watched:
+            raise Overloaded(f"a connection watches at most {MOST_WATCHED} live logs")
+        watched[live.log] = None
+        assert peer.identity is not None
+        live.join(peer, peer.identity.user, rate=rate, host=host, attached=attached)
+        self.touched(live)
+
+    def leave(self, log: LogId, peer: Peer) -> bool:
+        """Let a peer go; False where it was no viewer."""
+        watched = self._watched.get(peer)
+        if watched is None or watched.pop(log, self) is self:
+            return False
+        if not watched:
+            del self._watched[peer]
+        live = self._logs[log]
+        live.leave(peer)
+        self.touched(live)
+        return True
+
+    def forget(self, peer: Peer) -> None:
+        """Take a peer out of all live logs."""
+        for log in list(self._watched.get(peer, ())):
+            self.leave(log, peer)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def touched(self, live: LiveLog) -> None:
+        """Something is to be sent, or the number of viewers changed: plan the tick."""
+        due = self._when(live)
+        if due is None:
+            return
+        planned = self._planned.get(live.log)
+        if planned is not None and planned <= due:
+            return
+        self._planned[live.log] = due
+        heapq.heappush(self._due, (due, next(self._numbers), live))
+        if self._due[0][2] is live:
+            self._arm()
+
+    def _when(self, live: LiveLog) -> float | None:
+        if live.sending:
+            return None  # the end of the tick plans the next
+        if live.waiting:
+            return live.sent_at + live.spec.tick_ms / 1000
+        shown, at = self._shown.get(live.log, (0, 0.0))
+        return None if shown == len(live.viewers) else at + ONLINE_S
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._due:
+            delay = max(self._due[0][0] - self._clock.monotonic(), 0.0)
+            self._timer = asyncio.get_running_loop().call_later(delay, self._run)
+
+    def _run(self) -> None:
+        now = self._clock.monotonic()
+        while self._due and self._due[0][0] <= now:
+            due, _, live = heapq.heappop(self._due)
+            if self._planned.get(live.log) != due:
+                continue  # an earlier tick took its place
+            del self._planned[live.log]
+            try:
+                self._tick(live, now)
+            except Exception:  # one log's trouble must not stop the others
+                logger.exception("tick failed", log=live.log)
+        self._timer = None
+        self._arm()
+
+    def _tick(self, live: LiveLog, now: float) -> None:
+        _, at = self._shown.get(live.log, (0, 0.0))
+        if now - at >= ONLINE_S:
+            self._shown[live.log] = (len(live.viewers), now)
+            live.values.put(ONLINE, len(live.viewers))
+        self._give(live, live.begin(now), 0)
+
+    def _give(self, live: LiveLog, viewers: list[Viewer], start: int) -> None:
+        """Fan a tick out, a slice at a time: calls and other logs go on in between."""
+        now, wake, held = self._clock.monotonic(), self._wake, live.viewers
+        for viewer in viewers[start : start + SLICE]:
+            peer = viewer.peer
+            if held.get(peer) is viewer and live.give(viewer, now):
+                wake(peer)
+        if start + SLICE < len(viewers):
+            asyncio.get_running_loop().call_soon(self._give, live, viewers, start + SLICE)
+            return
+        live.end()
+        self.touched(live)
+
+    def close(self) -> None:
+        """Send nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._due.clear()
