@@ -1,90 +1,43 @@
-"""The TypeScript SDK: the same golden frames and the same scripted cases as the Python SDK."""
+"""The TypeScript SDK: the same scripted cases as the Python SDK, and what it proves by itself."""
 
 from __future__ import annotations
 
-import asyncio
+import gzip
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scripted_server import Mismatch, ScriptedServer, load
+from tests.node_sdk import BIN, ROOT, SDK, Program, bundle, node, run
 
-ROOT = Path(__file__).parents[2]
-SDK = ROOT / "sdk/ts"
-HERE = Path(__file__).parent
-CASES = [load(path) for path in sorted((HERE / "cases").glob("*.json"))]
+from hongyan.model.errors import Refusal
+
+CASES = [load(path) for path in sorted((Path(__file__).parent / "cases").glob("*.json"))]
 ANSWER_S = 15.0
-
-
-def node() -> str:
-    """Node with the SDK's packages; without it these tests are skipped, and fail in CI."""
-    found = shutil.which("node")
-    if found is not None and (ROOT / "node_modules/esbuild").exists():
-        return found
-    why = "Node or node_modules is missing (npm ci): the TypeScript SDK is NOT tested"
-    if os.environ.get("CI"):
-        pytest.fail(why)
-    pytest.skip(why)
-
-
-class NodeDriver:
-    """The driver program: one line there, one line back."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def start(cls, program: Path) -> NodeDriver:
-        process = await asyncio.create_subprocess_exec(
-            *(node(), str(program)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        return cls(process)
-
-    async def tell(self, line: dict[str, Any]) -> None:
-        """Raises Mismatch: the client does not do or show it."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(line).encode() + b"\n")
-        async with asyncio.timeout(ANSWER_S):
-            answer = await self._process.stdout.readline()
-        assert answer, "the driver died"
-        if problem := answer.decode().strip():
-            raise Mismatch(problem)
-
-    async def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        await self._process.wait()
+MOST_BYTES = 20 * 1024  # of the SDK, minified and gzipped, without the MessagePack codec
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The driver as one file that Node runs."""
     node()
-    path = tmp_path_factory.mktemp("driver") / "driver.mjs"
-    banner = "import{createRequire}from'module';const require=createRequire(import.meta.url);"
-    command = [
-        *(str(ROOT / "node_modules/.bin/esbuild"), "test/driver.ts", "--bundle"),
-        *("--format=esm", "--platform=node", "--log-level=warning", "--target=node20"),
-        *(f"--outfile={path}", f"--banner:js={banner}"),
-    ]
-    done = subprocess.run(command, cwd=SDK, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return path
+    return bundle("driver", tmp_path_factory.mktemp("driver"))
 
 
 @pytest.fixture
-async def driver(program: Path) -> AsyncIterator[NodeDriver]:
-    started = await NodeDriver.start(program)
+async def driver(program: Path) -> AsyncIterator[Program]:
+    started = await Program.start(program)
     yield started
     await started.close()
+
+
+async def tell(driver: Program, line: dict[str, Any]) -> None:
+    """Raises Mismatch: the client does not do or show it."""
+    driver.write(json.dumps(line))
+    if problem := await driver.line(ANSWER_S):
+        raise Mismatch(problem)
 
 
 ALL = [
@@ -96,14 +49,124 @@ ALL = [
 
 
 @pytest.mark.parametrize("case, kept", ALL)
-async def test_G1_every_case(case: dict[str, Any], kept: bool, driver: NodeDriver) -> None:
+async def test_G1_every_case(case: dict[str, Any], kept: bool, driver: Program) -> None:
     async with ScriptedServer() as server:
-        await driver.tell({"port": server.port, "client": case["client"], "kept": kept})
+        await tell(driver, {"port": server.port, "client": case["client"], "kept": kept})
         try:
             await server.play(
                 case["steps"],
-                lambda value: driver.tell({"do": value}),
-                lambda value: driver.tell({"check": value}),
+                lambda value: tell(driver, {"do": value}),
+                lambda value: tell(driver, {"check": value}),
             )
         finally:
-            await driver.tell({"end": True})
+            await tell(driver, {"end": True})
+
+
+async def test_G1_a_wrong_answer_is_noticed(driver: Program) -> None:
+    """The driver can say no."""
+    case = next(case for case in CASES if case["name"] == "ack_resolves")
+    async with ScriptedServer() as server:
+        await tell(driver, {"port": server.port, "client": case["client"], "kept": False})
+        with pytest.raises(Mismatch, match="shows 0"):
+            await server.play(
+                [*case["steps"][:-1], {"check": {"pending": 7}}],
+                lambda value: tell(driver, {"do": value}),
+                lambda value: tell(driver, {"check": value}),
+            )
+
+
+# --- what vitest proves -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def proven(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[tuple[str, str]]]:
+    """Names and outcomes of the SDK's own tests, by the rule that their name ends with."""
+    node()
+    report = tmp_path_factory.mktemp("vitest") / "report.json"
+    run(BIN / "vitest", "run", "--reporter=json", f"--outputFile={report}", timeout=300)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for file in json.loads(report.read_text("utf-8"))["testResults"]:
+        for test in file["assertionResults"]:
+            for title in (test["title"], *test["ancestorTitles"]):
+                _, colon, rule = title.rpartition(": ")
+                if colon and rule.startswith("G"):
+                    found.setdefault(rule, []).append((test["fullName"], test["status"]))
+    return found
+
+
+def all_passed(proven: dict[str, list[tuple[str, str]]], rule: str, least: int) -> None:
+    outcomes = proven[rule]
+    assert len(outcomes) >= least
+    assert [outcome for outcome in outcomes if outcome[1] != "passed"] == []
+
+
+def test_G2_golden_frames(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G2", 40)
+
+
+def test_G3_calls_survive_the_page(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G3", 7)
+
+
+def test_G4_tabs_share_a_connection(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G4", 4)
+
+
+def test_G5_a_change_of_leader_costs_nothing(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G5", 2)
+
+
+def test_G6_the_end_is_that_of_all_tabs(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G6", 2)
+
+
+def test_G7_the_ladder(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G7", 4)
+
+
+def test_G8_errors_are_classes(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G8", 3)
+    written = (SDK / "src/errors.gen.ts").read_text("utf-8")
+    for code, kind in Refusal.by_code.items():
+        assert f'({kind.__bases__[0].__name__}, {code}, "{kind.__name__}")' in written
+
+
+def test_G10_replicas(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G10", 6)
+
+
+def test_G11_failed_calls_wait(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G11", 3)
+
+
+def test_G12_deleted_for_oneself(proven: dict[str, list[tuple[str, str]]]) -> None:
+    all_passed(proven, "G12", 1)
+
+
+# --- the package ------------------------------------------------------------------------------
+
+
+def test_G9_size_and_dependencies(tmp_path: Path) -> None:
+    """Prints both sizes; run with -s to read them."""
+    sizes = {}
+    for name, entry, outside in (("sdk", "index", "./msgpack.js"), ("codec", "msgpack", "./c*")):
+        node()
+        made = tmp_path / f"{name}.js"
+        run(
+            *(BIN / "esbuild", f"src/{entry}.ts", "--bundle", "--minify", "--format=esm"),
+            *("--target=es2022", f"--external:{outside}", f"--outfile={made}"),
+            "--log-level=warning",
+        )
+        sizes[name] = len(gzip.compress(made.read_bytes(), 9, mtime=0))
+    print(f"SDK {sizes['sdk']} bytes, MessagePack codec {sizes['codec']} bytes, minified, gzipped")
+    assert sizes["sdk"] <= MOST_BYTES
+    package = json.loads((SDK / "package.json").read_text("utf-8"))
+    assert list(package["dependencies"]) == ["@msgpack/msgpack"]
+    assert "@msgpack" not in (tmp_path / "sdk.js").read_text("utf-8")
+
+
+def test_G13_generated_files_are_fresh() -> None:
+    import frames_ts
+
+    assert frames_ts.main(["--check"]) == 0
+    assert ROOT / "sdk/ts/src" == frames_ts.SOURCE
