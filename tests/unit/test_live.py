@@ -29,9 +29,9 @@ LIMITS = f.Limits(message_bytes=10_000, window=10, page=50)
 class FakePeer:
     """A connection that is open; the test reads from it, or does not."""
 
-    def __init__(self, user: str, codec: Any = JSON) -> None:
+    def __init__(self, user: str, codec: Any = JSON, queue_bytes: int = 1 << 20) -> None:
         self.identity = msgspec.defstruct("Who", [("user", str)])(user)
-        self.session = ServerSession(codec, LIMITS, 25.0)
+        self.session = ServerSession(codec, LIMITS, 25.0, queue_bytes=queue_bytes)
         hello = f.Hello("t", DeviceId("d"))
         self.session.receive(codec.encode(hello), 0.0)
         self.session.opened(

@@ -18,7 +18,8 @@ class Watcher:
     """A viewer that reads by chance and adds up."""
 
     def __init__(self, live: LiveLog, rng: random.Random, name: str) -> None:
-        self.peer: Any = FakePeer(name, rng.choice((JSON, MSGPACK)))
+        room = rng.choice((20_000, 1 << 20))  # bytes: the smaller overflows before it is skipped
+        self.peer: Any = FakePeer(name, rng.choice((JSON, MSGPACK)), room)
         self.lazy = rng.choice((0.0, 0.3, 0.9, 0.98))
         self.since = -1
         self.last = 0
