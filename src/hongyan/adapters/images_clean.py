@@ -17,6 +17,7 @@ _PNG_KEPT = frozenset(
 _WEBP_KEPT = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
 _GIF_KEPT = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _ISO_KEPT = frozenset((b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip"))
+_EMPTY_EXIF = bytes(4) + b"II*\0\x08\0\0\0" + bytes(6)  # decoders refuse one that is no EXIF
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04
 
 
@@ -177,18 +178,30 @@ def _boxes(data: bytes | bytearray, at: int, end: int) -> Iterator[tuple[bytes, 
 
 def _iso(data: bytes) -> bytes:
     """AVIF and HEIC: nothing moves, since boxes point at bytes by their place; what tells of the
-    camera is overwritten with zeros."""
+    camera is overwritten."""
     out = bytearray(data)
-    last = 0
-    for name, place, begin, end in _boxes(data, 0, len(data)):
+    last, seen = 0, set()
+    boxes = _boxes(data, 0, len(data))
+    while True:
+        try:
+            name, place, begin, end = next(boxes)
+        except StopIteration:
+            break
+        except ValueError:
+            if not seen.issuperset((b"ftyp", b"meta", b"mdat")):
+                raise
+            break  # the picture is whole; what hangs behind it is left out
+        seen.add(name)
+        last = end
         if name == b"meta":
             for low, high in _metadata(data, begin + 4, end):
-                out[low:high] = bytes(high - low)
+                out[low:high] = _EMPTY_EXIF[: high - low].ljust(high - low, b"\0")
         elif name == b"moov":
             _blank_notes(out, begin, end)
         elif name not in _ISO_KEPT:
             _blank(out, place, begin, end)
-        last = end
+    if not seen.issuperset((b"ftyp", b"meta", b"mdat")):
+        raise ValueError("a part is missing")
     return bytes(out[:last])
 
 

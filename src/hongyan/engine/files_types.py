@@ -117,6 +117,7 @@ _FAMILY: dict[str, frozenset[str]] = {
 }
 _MARKUP = (
     (re.compile(rb"<svg[\s>/:]", re.IGNORECASE), "image/svg+xml"),
+    (re.compile(rb"^\s*<\?xml", re.IGNORECASE), "application/xml"),
     (
         re.compile(
             rb"<(!doctype\s+html|html|head|body|script|iframe|style|title|table|img|a|div|p|h1|br"
@@ -125,7 +126,6 @@ _MARKUP = (
         ),
         "text/html",
     ),
-    (re.compile(rb"^\s*<\?xml", re.IGNORECASE), "application/xml"),
 )
 
 
@@ -175,7 +175,7 @@ def _by_text(head: bytes) -> str:
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as exc:
-        if exc.start < len(head) - 4:  # not merely cut in the middle of a letter
+        if len(head) < HEAD or exc.start < HEAD - 4:  # else cut in the middle of a letter
             return UNKNOWN
     for pattern, media_type in _MARKUP:
         if pattern.search(head):

@@ -1,0 +1,366 @@
+"""The picture process: what it keeps, what it makes, what it refuses (rules FU11 to FU14)."""
+
+# size: one table of formats and one of attacks, on the same fixtures
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import os
+import signal
+import struct
+import zlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from PIL import Image, ImageChops, ImageCms, ImageOps, PngImagePlugin
+
+from hongyan.adapters import images, images_worker
+from hongyan.adapters.images import WorkerPictures
+from hongyan.adapters.images_clean import clean
+from hongyan.adapters.images_hash import thumb_hash
+from hongyan.adapters.images_job import Job
+from hongyan.model.errors import BadFile, Overloaded, StoreDown
+
+TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "AVIF": "image/avif",
+}
+SECRETS = (b"SecretCamera", b"SecretWords", b"SecretTail")
+
+
+def noise(size: tuple[int, int] = (64, 48)) -> Image.Image:
+    image = Image.effect_noise(size, 90).convert("RGB")
+    image.paste((255, 0, 0), (0, 0, size[0] // 2, size[1] // 4))
+    return image
+
+
+def exif(turn: int = 1) -> Image.Exif:
+    made = Image.Exif()
+    made[0x010F] = "SecretCamera"
+    made[0x0112] = turn
+    made[0x8825] = {1: "N", 2: (50.0, 7.0, 0.0), 3: "E", 4: (8.0, 40.0, 0.0)}
+    return made
+
+
+def saved(kind: str, image: Image.Image | None = None, **options: Any) -> bytes:
+    out = io.BytesIO()
+    (image or noise()).save(out, kind, **options)
+    return out.getvalue()
+
+
+def secret_png() -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Comment", "SecretWords")
+    info.add_itxt("XML:com.adobe.xmp", "SecretWords")
+    return saved("PNG", exif=exif(), pnginfo=info) + b"SecretTail"
+
+
+def secret_gif() -> bytes:
+    frames = [noise() for _ in range(3)]
+    made = saved("GIF", frames[0], save_all=True, append_images=frames[1:], comment=b"SecretWords")
+    return made + b"SecretTail"
+
+
+def secret_jpeg(turn: int = 1) -> bytes:
+    return (
+        saved("JPEG", exif=exif(turn), comment=b"SecretWords", xmp=b"SecretWords") + b"SecretTail"
+    )
+
+
+WITH_SECRETS: dict[str, Callable[[], bytes]] = {
+    "JPEG": secret_jpeg,
+    "PNG": secret_png,
+    "GIF": secret_gif,
+    "WEBP": lambda: saved("WEBP", exif=exif(), xmp=b"SecretWords") + b"SecretTail",
+    "AVIF": lambda: saved("AVIF", exif=exif(), xmp=b"SecretWords") + b"SecretTail",
+}
+
+
+def pixels(data: bytes) -> list[bytes]:
+    with Image.open(io.BytesIO(data)) as image:
+        frames = getattr(image, "n_frames", 1)
+        found = []
+        for number in range(frames):
+            image.seek(number)
+            found.append(image.convert("RGBA").tobytes())
+        return found
+
+
+@pytest.fixture
+async def pictures() -> AsyncIterator[WorkerPictures]:
+    made = WorkerPictures(pixels=2_000_000)
+    yield made
+    await made.close()
+
+
+async def prepared(
+    pictures: WorkerPictures, folder: Path, data: bytes, media_type: str
+) -> tuple[Any, bytes, bytes]:
+    source, whole, small = (folder / name for name in ("source", "whole", "small"))
+    source.write_bytes(data)
+    made = await pictures.prepare(source, media_type, whole, small)
+    return made, whole.read_bytes(), small.read_bytes() if made.preview else b""
+
+
+@pytest.mark.parametrize("kind", sorted(WITH_SECRETS))
+def test_FU11_metadata_goes_and_the_pixels_stay(kind: str) -> None:
+    data = WITH_SECRETS[kind]()
+    assert any(secret in data for secret in SECRETS)
+
+    kept = clean(data, TYPES[kind], 1)
+
+    assert not any(secret in kept for secret in SECRETS)
+    assert pixels(kept) == pixels(data)
+    with Image.open(io.BytesIO(kept)) as image:
+        assert not image.getexif().get_ifd(0x8825)
+        assert "xmp" not in image.info and "comment" not in image.info
+    assert clean(kept, TYPES[kind], 1) == kept  # nothing is left to take away
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_FU11_a_colour_profile_stays(kind: str) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    kept = clean(saved(kind, icc_profile=profile, exif=exif()), TYPES[kind], 1)
+    with Image.open(io.BytesIO(kept)) as image:
+        assert image.info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+def test_FU11_the_scans_of_a_jpeg_stay_byte_for_byte(options: dict[str, Any]) -> None:
+    plain = saved("JPEG", **options)
+    kept = clean(plain, "image/jpeg", 1)
+    assert kept == plain or pixels(kept) == pixels(plain)
+    assert plain[plain.index(b"\xff\xda") :] in kept
+
+
+def test_FU11_what_hides_in_boxes_of_avif_is_blanked() -> None:
+    data = saved("AVIF", exif=exif())
+    hidden = (20).to_bytes(4, "big") + b"uuid" + b"SecretWords\0"
+    kept = clean(data + hidden, "image/avif", 1)
+    assert b"SecretWords" not in kept and pixels(kept) == pixels(data)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])
+@pytest.mark.parametrize("turn", range(1, 9))
+async def test_FU12_a_turned_picture_is_shown_upright(
+    tmp_path: Path, pictures: WorkerPictures, kind: str, turn: int
+) -> None:
+    image = noise((64, 48))
+    data = saved(kind, image, exif=exif(turn), **({} if kind == "PNG" else {"quality": 95}))
+    with Image.open(io.BytesIO(data)) as opened:
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+
+    made, kept, _ = await prepared(pictures, tmp_path, data, TYPES[kind])
+
+    assert (made.width, made.height) == upright.size == ((48, 64) if turn > 4 else (64, 48))
+    with Image.open(io.BytesIO(kept)) as opened:
+        left = dict(opened.getexif())
+        shown = ImageOps.exif_transpose(opened).convert("RGB")
+    assert set(left) <= {0x0112}
+    assert ImageChops.difference(shown, upright).getbbox() is None
+
+
+async def test_FU12_a_preview_and_a_placeholder_are_made(
+    tmp_path: Path, pictures: WorkerPictures
+) -> None:
+    data = saved("JPEG", noise((1200, 900)), exif=exif(6))
+    made, _, small = await prepared(pictures, tmp_path, data, "image/jpeg")
+    assert (made.width, made.height, made.media_type) == (900, 1200, "image/webp")
+    with Image.open(io.BytesIO(small)) as image:
+        assert (image.format, image.size) == ("WEBP", (360, 480))
+        assert not image.getexif()
+        red = image.convert("RGB").getpixel((300, 60))  # the corner, turned
+    assert isinstance(red, tuple) and red[0] > 200 and red[1] < 60
+    assert 20 <= len(made.placeholder) <= 40
+
+    tiny, _, none = await prepared(pictures, tmp_path, saved("PNG", noise((32, 32))), "image/png")
+    assert (tiny.preview, none) == (False, b"") and tiny.placeholder
+
+
+async def test_FU12_a_clear_picture_has_a_clear_preview(
+    tmp_path: Path, pictures: WorkerPictures
+) -> None:
+    image = Image.new("RGBA", (700, 500), (255, 0, 0, 0))
+    made, _, small = await prepared(pictures, tmp_path, saved("PNG", image), "image/png")
+    with Image.open(io.BytesIO(small)) as opened:
+        assert opened.convert("RGBA").getpixel((10, 10))[3] == 0  # type: ignore[index]
+    assert made.placeholder
+
+
+def test_FU12_the_placeholder_is_a_thumbhash() -> None:
+    """Known answers: made by hand from the definition for plain pictures."""
+    red = thumb_hash(20, 20, [(255, 0, 0, 255)] * 400)
+    data = base64.b64decode(red)
+    head = int.from_bytes(data[:3], "little")
+    assert head & 63 == round(63 / 3)  # brightness of pure red
+    assert head >> 6 & 63 == round(31.5 + 31.5 / 2)  # yellow to blue: (r+g)/2 - b
+    assert head >> 12 & 63 == 63  # red to green
+    assert head >> 18 & 31 == 0 and head >> 23 == 0  # no wave, opaque
+    assert int.from_bytes(data[3:5], "little") & 7 == 7  # as tall as wide
+    wide = base64.b64decode(thumb_hash(4, 2, [(255, 255, 255, 255), (0, 0, 0, 255)] * 4))
+    assert int.from_bytes(wide[3:5], "little") >> 15 == 1
+    clear = base64.b64decode(thumb_hash(2, 2, [(9, 9, 9, 0)] * 4))
+    assert clear[2] >> 7 == 1
+
+
+def bomb_png(width: int = 60_000, height: int = 60_000) -> bytes:
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
+
+    rows = zlib.compress(bytes(100_000), 9)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0))
+        + chunk(b"IDAT", rows)
+        + chunk(b"IEND", b"")
+    )
+
+
+def huge_gif() -> bytes:
+    data = bytearray(saved("GIF"))
+    data[6:10] = struct.pack("<HH", 65_535, 65_535)
+    return bytes(data)
+
+
+def text_bomb_png() -> bytes:
+    body = b"Comment\0\0" + zlib.compress(bytes(64 << 20), 9)
+    chunk = (
+        struct.pack(">I", len(body))
+        + b"zTXt"
+        + body
+        + struct.pack(">I", zlib.crc32(b"zTXt" + body))
+    )
+    plain = saved("PNG")
+    return plain[:33] + chunk + plain[33:]
+
+
+WHOLE = {kind: saved(kind) for kind in TYPES}
+ATTACKS: list[tuple[str, bytes, str]] = [
+    ("png bomb", bomb_png(), "image/png"),
+    ("png of many pixels", bomb_png(1_001, 1_000), "image/png"),
+    ("png of no pixels", bomb_png(0, 0), "image/png"),
+    ("png of huge numbers", bomb_png(0x7FFFFFFF, 0x7FFFFFFF), "image/png"),
+    ("gif of huge screen", huge_gif(), "image/gif"),
+    ("jpeg called png", WHOLE["JPEG"], "image/png"),
+    ("png called jpeg", WHOLE["PNG"], "image/jpeg"),
+    ("words", b"\xff\xd8\xff not a picture", "image/jpeg"),
+    ("nothing", b"", "image/jpeg"),
+    ("script in gif", b"GIF89a<script>alert(1)</script>", "image/gif"),
+    ("broken heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x10meta\0\0\0\0\xff", "image/heic"),
+]
+ATTACKS += [(f"cut {kind}", data[: len(data) // 2], TYPES[kind]) for kind, data in WHOLE.items()]
+ATTACKS += [(f"only a head of {kind}", data[:20], TYPES[kind]) for kind, data in WHOLE.items()]
+
+
+@pytest.mark.parametrize(
+    ("data", "media_type"), [a[1:] for a in ATTACKS], ids=[a[0] for a in ATTACKS]
+)
+def test_FU13_broken_and_hostile_pictures_are_refused(
+    tmp_path: Path, data: bytes, media_type: str
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(data)
+    job = Job(str(source), media_type, str(tmp_path / "c"), str(tmp_path / "p"), 1_000_000)
+    answer = images_worker._answer(msgspec_line(job))
+    assert answer.error, answer
+    assert not (tmp_path / "c").exists()
+
+
+def msgspec_line(job: Job) -> bytes:
+    return msgspec.json.encode(job)
+
+
+def test_FU13_words_that_unpack_to_much_are_left_out(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(text_bomb_png())
+    job = Job(str(source), "image/png", str(tmp_path / "c"), str(tmp_path / "p"), 1_000_000)
+    answer = images_worker._answer(msgspec_line(job))
+    assert answer.error or b"zTXt" not in (tmp_path / "c").read_bytes()
+
+
+async def test_FU13_the_process_dies_of_a_picture_and_another_comes(
+    tmp_path: Path, pictures: WorkerPictures
+) -> None:
+    await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    first = pictures.pid
+    os.kill(first, signal.SIGSTOP)  # it is at a picture for ever
+    job = asyncio.create_task(prepared(pictures, tmp_path, WHOLE["PNG"], "image/png"))
+    async with asyncio.timeout(20):
+        while not pictures.waiting:  # noqa: ASYNC110 - the job must be on its way
+            await asyncio.sleep(0.01)
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(BadFile):
+        await job
+    made, _, _ = await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    assert made.width == 64 and pictures.pid not in (0, first) and pictures.killed == 1
+
+
+async def test_FU13_a_picture_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
+    pictures = WorkerPictures(pixels=1_000_000, seconds=0.5)
+    await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    os.kill(pictures.pid, signal.SIGSTOP)
+    with pytest.raises(BadFile, match="too long"):
+        await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    await pictures.close()
+    with pytest.raises(StoreDown):
+        await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+
+
+async def test_FU13_the_process_is_bounded_and_changed_now_and_then(
+    tmp_path: Path, pictures: WorkerPictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "JOBS", 2)
+    await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    first = pictures.pid
+    limits = of_process(first, "limits").decode()
+    bounds = {line[:26].strip(): line[26:].split() for line in limits.splitlines()}
+    assert bounds["Max address space"][0] == str(images_worker.MEMORY)
+    assert int(bounds["Max cpu time"][0]) <= images_worker.JOB_CPU_S + 10
+    assert bounds["Max file size"][0] == str(images_worker.FILE)
+    assert b"HONGYAN" not in of_process(first, "environ")
+    await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    assert pictures.pid == 0
+    await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    assert pictures.pid != first and pictures.killed == 0
+
+
+def of_process(pid: int, name: str) -> bytes:
+    return Path(f"/proc/{pid}/{name}").read_bytes()
+
+
+async def test_FU14_so_many_pictures_wait_and_no_more(tmp_path: Path) -> None:
+    pictures = WorkerPictures(pixels=1_000_000, waiting=2)
+    await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    os.kill(pictures.pid, signal.SIGSTOP)
+    jobs = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        jobs.append(asyncio.create_task(prepared(pictures, folder, WHOLE["PNG"], "image/png")))
+    await asyncio.sleep(0)
+    assert pictures.crowded
+    with pytest.raises(Overloaded):
+        await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+    os.kill(pictures.pid, signal.SIGCONT)
+    assert [made.width for made, _, _ in await asyncio.gather(*jobs)] == [64, 64]
+    assert not pictures.crowded
+    await pictures.close()
+
+
+async def test_FU14_a_process_that_does_not_start_is_told(
+    tmp_path: Path, pictures: WorkerPictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images.sys, "executable", "/bin/false")
+    with pytest.raises(StoreDown, match="does not start"):
+        await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
