@@ -6,7 +6,7 @@ import { Found } from "../find/Found.js";
 import { showPalette } from "../find/palette.js";
 import { newChatAs } from "../people/newChatAs.js";
 import { startDirect } from "../people/finding.js";
-import { leaveForGood, me, overlay, rows, status, UserAvatar } from "../session/index.js";
+import { currentLog, leaveForGood, me, overlay, rows, status, UserAvatar } from "../session/index.js";
 import { Badge, Button, EmptyState, Icon, IconButton, openMenu, Spinner } from "../ui/index.js";
 import { type Filter, FILTERS, listed, waiting } from "./order.js";
 import { namesOf } from "./naming.js";
@@ -26,9 +26,10 @@ export function ConversationList() {
   );
   const clear = () => (query.value = "");
   const searching = query.value.trim() !== "";
+  const Title = currentLog.value ? "h2" : "h1"; // a conversation has a headline of its own
   return (
     <div class="list">
-      <h1 class="unseen">{w.title}</h1>
+      <Title class="unseen">{w.title}</Title>
       <header class="list-head">
         <AccountButton />
         <div class="list-find">

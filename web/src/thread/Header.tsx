@@ -43,7 +43,7 @@ export function Header({ row, log }: { row: InboxRow | undefined; log: string })
     <header class="head">
       <IconButton icon="back" class="head-back" label={w.back} onClick={closeChat} />
       {row && (
-        <button type="button" class="head-who" aria-label={`${titleOf(row)}, ${w.details}`} onClick={() => togglePanel("details")}>
+        <button type="button" class="head-who" onClick={() => togglePanel("details")}>
           <ChatAvatar row={row} size={40} />
           <span class="head-words">
             <h1 class="ellipsis">{titleOf(row)}</h1>
@@ -51,6 +51,7 @@ export function Header({ row, log }: { row: InboxRow | undefined; log: string })
               <span class={`ellipsis head-under ${under.lively ? "head-lively" : ""}`}>{under.text}</span>
             )}
           </span>
+          <span class="unseen">{w.details}</span>
         </button>
       )}
       <span class="head-room" />
