@@ -148,3 +148,67 @@ def test_WH1_WH2_WH3_each_event_at_least_once_in_order_signed_over_kill_9(tmp_pa
         )
         assert first == seqs, log
     assert (view["enabled"], view["dead"]) == (True, 0)
+
+
+@pytest.mark.slow
+def test_WH22_a_pull_misses_nothing_over_kill_9(tmp_path: Path) -> None:
+    """The server dies between fetches and acknowledgements; the puller forgets what it did not
+    acknowledge, as one that died too."""
+    dice = random.Random(3)
+    server = ServerProcess(tmp_path / "data", core=None)
+    with server:
+        boss = admin(server)
+        boss.ask("POST", "/v1/consumers", {"name": "crm", "types": ["message"]})
+        alice = Client(server, "alice")
+        logs = [alice.call(f"g{n}", "chat.create", {"title": f"g{n}"})["log"] for n in range(3)]
+        sent: dict[str, list[int]] = defaultdict(list)
+        handled: list[tuple[str, int]] = []  # as far as the puller knows, in this order
+        acked = 0
+        for turn in range(4):
+            for n in range(20):
+                log = dice.choice(logs)
+                sent[log].append(alice.say(f"{turn}-{n}", log, "x"))
+            for _ in range(3):
+                page = boss.ask("GET", f"/v1/consumers/crm?limit={dice.randint(1, 9)}")
+                assert all(event["pos"] > acked for event in page["events"])
+                handled += [(x["event"]["log"], x["event"]["entry"]["seq"]) for x in page["events"]]
+                if dice.random() < 0.7:
+                    acked = boss.ask("POST", "/v1/consumers/crm/ack", {"pos": page["next"]})["pos"]
+            server.stop(signal.SIGKILL)
+            server.start()
+        while (page := boss.ask("GET", "/v1/consumers/crm?limit=50"))["events"]:
+            handled += [(x["event"]["log"], x["event"]["entry"]["seq"]) for x in page["events"]]
+            boss.ask("POST", "/v1/consumers/crm/ack", {"pos": page["next"]})
+    for log, seqs in sent.items():
+        assert list(dict.fromkeys(seq for name, seq in handled if name == log)) == seqs
+
+
+@pytest.mark.slow
+def test_WH6_WH21_dead_letters_and_hooks_are_there_after_kill_9(tmp_path: Path) -> None:
+    settings = (*QUICK[:-1], "webhooks.tries=1")
+    port = free_port()
+    server = ServerProcess(tmp_path / "data", core=None, settings=settings)
+    with server:
+        boss = admin(server)
+        url = f"http://127.0.0.1:{port}/"  # nobody is there yet
+        made = boss.ask(
+            "POST", "/v1/webhooks", {"url": url, "secret": SECRET, "types": ["message"]}
+        )
+        webhook = f"/v1/webhooks/{made['webhook']['id']}"
+        alice = Client(server, "alice")
+        log = alice.call("g", "chat.create", {"title": "g"})["log"]
+        seqs = [alice.say(f"m{n}", log, "x") for n in range(3)]
+        until(lambda: boss.ask("GET", webhook)["dead"] == 3, "dead letters")
+        hook = {"url": url, "calls": ["chat.send"], "deadline_ms": 1000}
+        boss.ask("POST", "/v1/hooks", hook)
+        boss.ask("POST", f"{webhook}/replay", {"all": True})
+        server.stop(signal.SIGKILL)
+        out = tmp_path / "taken.jsonl"
+        with receiver(port, out, 0.0, 1):
+            server.start()
+            boss.ask("POST", f"{webhook}/replay", {"all": True})
+            until(lambda: boss.ask("GET", webhook)["dead"] == 0, "replay")
+        found = lines(out)
+        assert [x["event"]["entry"]["seq"] for x in found if x["taken"]] == seqs
+        with pytest.raises(AssertionError, match='"code":310'):
+            alice.say("m9", log, "x")  # the hook is remembered, and nobody answers

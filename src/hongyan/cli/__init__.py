@@ -16,6 +16,7 @@ COMMANDS = {
     "history": ("hongyan.cli.talk", "history", "Print a page of a conversation."),
     "user": ("hongyan.cli.people", "user", "Make and manage accounts."),
     "key": ("hongyan.cli.people", "key", "Make and end API keys."),
+    "webhook": ("hongyan.cli.webhooks", "webhook", "Post what is committed to a back end."),
     "token": ("hongyan.cli.people", "token", "Sign a token on the server's machine."),
     "login": ("hongyan.cli.people", "login", "Log in and keep the token."),
     "logout": ("hongyan.cli.people", "logout", "End this device's login."),
