@@ -180,7 +180,8 @@ def _iso(data: bytes) -> bytes:
     """AVIF and HEIC: nothing moves, since boxes point at bytes by their place; what tells of the
     camera is overwritten."""
     out = bytearray(data)
-    last, seen = 0, set()
+    last = 0
+    seen: set[bytes] = set()
     boxes = _boxes(data, 0, len(data))
     while True:
         try:
@@ -194,8 +195,8 @@ def _iso(data: bytes) -> bytes:
         seen.add(name)
         last = end
         if name == b"meta":
-            for low, high in _metadata(data, begin + 4, end):
-                out[low:high] = _EMPTY_EXIF[: high - low].ljust(high - low, b"\0")
+            for low, high, fill in _metadata(data, begin + 4, end):
+                out[low:high] = fill[: high - low].ljust(high - low, b"\0")
         elif name == b"moov":
             _blank_notes(out, begin, end)
         elif name not in _ISO_KEPT:
@@ -219,9 +220,9 @@ def _blank(out: bytearray, place: int, begin: int, end: int) -> None:
     out[begin:end] = bytes(end - begin)
 
 
-def _metadata(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
-    """Where the items stand that are EXIF or XMP."""
-    items: set[int] = set()
+def _metadata(data: bytes, begin: int, end: int) -> list[tuple[int, int, bytes]]:
+    """Where the items stand that are EXIF or XMP, and what has to stand there instead."""
+    items: dict[int, bytes] = {}
     places: dict[int, list[tuple[int, int, int]]] = {}
     inner = 0
     for name, _, low, high in _boxes(data, begin, end):
@@ -232,18 +233,18 @@ def _metadata(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
         elif name == b"idat":
             inner = low
     found = []
-    for item in items:
+    for item, fill in items.items():
         for method, offset, length in places.get(item, []):
             start = offset + (inner if method == 1 else 0)
             if method > 1 or start + length > len(data):
                 raise ValueError("metadata out of reach")
-            found.append((start, start + length))
+            found.append((start, start + length, fill))
     return found
 
 
-def _items(data: bytes, low: int, high: int) -> set[int]:
+def _items(data: bytes, low: int, high: int) -> dict[int, bytes]:
     first = low + (6 if data[low] == 0 else 8)
-    items = set()
+    items = {}
     for name, _, at, end in _boxes(data, first, high):
         if name != b"infe" or data[at] < 2:
             continue
@@ -251,7 +252,7 @@ def _items(data: bytes, low: int, high: int) -> set[int]:
         item = int.from_bytes(data[at + 4 : at + 4 + wide], "big")
         kind = data[at + 6 + wide : min(at + 10 + wide, end)]
         if kind in (b"Exif", b"mime", b"uri "):
-            items.add(item)
+            items[item] = _EMPTY_EXIF if kind == b"Exif" else b""
     return items
 
 
