@@ -104,6 +104,7 @@ def test_HA11_declared_structs_and_parameters_are_what_is_shown() -> None:
         ("name", "path", True),
         ("limit", "query", True),
         ("Idempotency-Key", "header", True),
+        ("Hongyan-User", "header", False),
     ]
     row = made["components"]["schemas"]["InboxRow"]
     assert row["properties"]["state"]["default"] == {}

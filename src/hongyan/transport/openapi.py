@@ -56,7 +56,7 @@ the scope `send` speaks for its service user; one with `send_as` for the user na
 
 # What any request may meet: what is not understood, speed, closing, our own faults.
 ALWAYS = (400, 413, 422, 429, 500, 503)
-TOKEN = (401, 403)
+TOKEN = (401, 403, 404)  # 404: nobody is called as `Hongyan-User` says
 
 _HEADER_TEXT = {
     "Retry-After": "Seconds after which to try again.",
@@ -144,7 +144,7 @@ def _params(path: str, doc: Doc) -> list[Param]:
     if doc.calls or doc.key_optional:
         text = "Chosen once per call and kept over retries; up to 64 of `A-Z a-z 0-9 _ . : -`."
         found.append(Param("Idempotency-Key", text, place="header", required=doc.calls))
-    if doc.access in ("user", "key") and doc.scopes:
+    if doc.access in ("user", "key"):
         text = "The user in whose name an API key asks."
         found.append(Param("Hongyan-User", text, place="header"))
     return found
