@@ -105,6 +105,11 @@ class Node:
         if self.files is not None:
             self.files.start()
 
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new, answer what waits. Idempotent."""
+        self.back_ends.drain()
+        await self.gateway.drain(seconds)
+
     async def stop(self, seconds: float = STOP_S) -> None:
         """Say goodbye, settle, stop. The adapters are closed by who made them."""
         await self.gateway.drain(seconds)
@@ -359,7 +364,7 @@ class Server:
                 gateway, CODECS, Terms(message_bytes=config.limits.message_bytes)
             ),
             http=self.http,
-            drain=gateway.drain,
+            drain=node.drain,
             sockets=sockets,
         )
         _show_front(node.metrics, front)

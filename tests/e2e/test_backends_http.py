@@ -287,3 +287,22 @@ def test_WH11_what_was_done_is_in_the_audit_list(web: Web, tmp_path: Path) -> No
     assert "webhooks.drop" in found
     assert "secret-path" not in found
     assert made["secret"] not in found
+
+
+def test_WH23_a_server_that_stops_answers_who_waits(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", core=None, settings=SETTINGS) as process:
+        web = Web(process)
+        web.ok("POST", "/v1/consumers", {"name": "crm"})
+        heard: list[httpx.Response] = []
+        path = "/v1/consumers/crm?wait=30"
+        thread = threading.Thread(target=lambda: heard.append(web.ask("GET", path)))
+        thread.start()
+        metric = "hongyan_pulls_waiting 1.0"
+        for _ in range(400):
+            if metric in httpx.get(f"{web.url}/metrics").text:
+                break
+        else:
+            raise AssertionError("the request does not wait")
+        process.stop()
+        thread.join(30)
+    assert (heard[0].status_code, heard[0].json()["events"]) == (200, [])

@@ -91,8 +91,15 @@ class BackEnds:
         self.webhooks.wake()
         self.pulls.wake()
 
+    def drain(self) -> None:
+        """Requests that wait for news are answered now, without."""
+        self.pulls.stop()
+
     def show(self, metrics: Metrics) -> None:
         """Put their numbers into the metrics, by the ids of webhooks and hooks."""
+        metrics.gauge(
+            "pulls_waiting", "Requests of pulls that wait for news.", lambda: self.pulls.waiting
+        )
         for what, numbers, stats in (
             ("webhook", WEBHOOK_NUMBERS, self.webhooks.stats),
             ("hook", HOOK_NUMBERS, self.hooks.stats),
@@ -108,7 +115,7 @@ class BackEnds:
 
     async def stop(self) -> None:
         """Stop; nothing is lost. Idempotent."""
-        self.pulls.stop()
+        self.drain()
         await self.webhooks.stop()
         await self.hooks.stop()
         await self._poster.close()

@@ -86,6 +86,11 @@ class Pulls:
             self._news.set()
             self._news = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now, of all tenants."""
+        return sum(self._waiting.values())
+
     def stop(self) -> None:
         """Requests that wait are answered at once."""
         self._stopping = True
