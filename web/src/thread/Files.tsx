@@ -40,13 +40,9 @@ export function FileBody({ blob, where }: { blob: FileBlob; where: Where }) {
   const name = blob.name || words().file;
   const hue = HUES.find(([type]) => type.test(blob.media_type))?.[1] ?? 4;
   return (
-    <button
-      type="button"
-      class="file"
-      aria-label={`${words().download(name)}, ${fileSize(blob.size)}`}
-      onClick={() => void download(where, blob)}
-    >
-      <span class={`file-icon face-${hue}`}>
+    <button type="button" class="file" onClick={() => void download(where, blob)}>
+      <span class="unseen">{words().downloadShort}</span>
+      <span class={`file-icon face-${hue}`} aria-hidden="true">
         {ending(name) ? <b>{ending(name)}</b> : <Icon name="file" size={22} />}
       </span>
       <span class="file-words">

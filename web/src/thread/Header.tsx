@@ -67,7 +67,9 @@ function SelectionBar({ log }: { log: string }) {
   return (
     <header class="head head-picking">
       <IconButton icon="close" label={w.cancel} onClick={() => (selection.value = null)} />
-      <b role="status">{w.selected(seqs.length)}</b>
+      <h1 class="head-count" aria-live="polite">
+        {w.selected(seqs.length)}
+      </h1>
       <span class="head-room" />
       <IconButton
         icon="forward"

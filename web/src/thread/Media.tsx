@@ -1,7 +1,7 @@
 /** Pictures and films in a message. */
 
 import { useState } from "preact/hooks";
-import { fileLink, forgetLink, linkTo, type Content } from "../session/index.js";
+import { fileLink, forgetLink, linkTo, status, type Content } from "../session/index.js";
 import { duration, Icon, toast } from "../ui/index.js";
 import { boxOf } from "./box.js";
 import { localUrl } from "./local.js";
@@ -15,12 +15,16 @@ export interface Where {
   seq: number;
 }
 
-/** URL of a file as a signal read: the local one, or a signed link. */
+/**
+ * URL of a file as a signal read: the local one, or a signed link. Without a network there is no
+ * link; then the address alone, which the service worker answers if it has kept the file.
+ */
 export function useFile(where: Where, digest: string | null | undefined): string {
   if (!digest) return "";
   const here = localUrl(digest);
   if (here || !where.seq) return here;
-  return fileLink({ ...where, digest }).value;
+  const link = fileLink({ ...where, digest }).value;
+  return link || (status.value.state === "open" ? "" : `/files/${digest}`);
 }
 
 type ImageContent = Extract<Content, { type: "image" }>;
@@ -28,26 +32,31 @@ type VideoContent = Extract<Content, { type: "video" }>;
 
 export function ImageBody({ content, where }: { content: ImageContent; where: Where }) {
   const [loaded, setLoaded] = useState(false);
+  const [broken, setBroken] = useState("");
   const { width, height } = boxOf(content);
   const digest = localUrl(content.blob.digest) ? content.blob.digest : content.preview || content.blob.digest;
   const src = useFile(where, digest);
   return (
     <button
       type="button"
-      class={`pic ${loaded ? "" : "pic-wait"}`}
+      class={`pic ${loaded ? "" : src && src === broken ? "pic-broken" : "pic-wait"}`}
       style={{ width: `${width}px`, aspectRatio: `${width} / ${height}` }}
       aria-label={words().openPhoto(content.blob.name ?? "")}
       onClick={() => openLightbox(where, content.blob.digest)}
     >
-      {src && (
+      {src && src !== broken && (
         <img
           src={src}
           alt=""
           draggable={false}
           onLoad={() => setLoaded(true)}
-          onError={() => where.seq && forgetLink({ ...where, digest })}
+          onError={() => {
+            setBroken(src);
+            if (where.seq) forgetLink({ ...where, digest });
+          }}
         />
       )}
+      {src && src === broken && <Icon name="image" size={34} />}
     </button>
   );
 }

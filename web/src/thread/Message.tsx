@@ -201,7 +201,7 @@ function Reactions({ log, item }: { log: string; item: MessageItem }) {
           type="button"
           class={`reaction ${r.mine ? "reaction-mine" : ""}`}
           aria-pressed={r.mine}
-          aria-label={words().reactedBy(r.emoji, r.users.map(nameOf).join(", "))}
+          aria-label={words().reactedBy(`${r.emoji} ${r.users.length}`, r.users.map(nameOf).join(", "))}
           title={r.users.map(nameOf).join(", ")}
           onClick={(e) => {
             e.stopPropagation();

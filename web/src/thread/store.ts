@@ -9,7 +9,7 @@ import { echoOf, type Item, itemsOf, type PendingItem } from "./items.js";
 import { provisional, uploads } from "./uploads.js";
 import { words } from "./words.js";
 
-const PAGE = 60; // entries brought in at once
+const PAGE = 100; // entries brought in at once
 const NO_CURSORS: Cursors = { read: 0, delivered: 0 };
 
 export class ThreadStore {
