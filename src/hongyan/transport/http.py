@@ -34,6 +34,7 @@ from hongyan.transport.audited import Desk
 from hongyan.transport.calls import CallRoutes
 from hongyan.transport.calls import Gateway as Single
 from hongyan.transport.declare import Doc
+from hongyan.transport.files import TUS_ANSWERS, TUS_HEADERS
 from hongyan.transport.httplink import SESSION
 from hongyan.transport.httplink import Gateway as Sessions
 from hongyan.transport.openapi import OpenApiRoute
