@@ -144,7 +144,7 @@ class Device implements Client {
 
   async connected(withinMs?: number): Promise<void> {
     await this.start();
-    return this.#ready.line.opened(withinMs);
+    return this.#ready.opened(withinMs);
   }
 
   wake(): void {

@@ -24,7 +24,7 @@ import type { Refusal } from "./refusal.js";
 import { Sender } from "./sender.js";
 import { Session } from "./session.js";
 import type { Identity, SessionEvent } from "./session.js";
-import { now, Shell } from "./shell.js";
+import { now, Shell, within } from "./shell.js";
 import type { Owner } from "./shell.js";
 import type { Keeper } from "./store.js";
 import { aloneLine } from "./line.js";
@@ -40,7 +40,7 @@ export class Core implements Host, Owner {
   line: Line = aloneLine;
   /** To the other tabs; set by them. */
   tell: (note: Note) => void = () => {};
-  /** The tabs' own share of `status` and `opened`. */
+  /** The status changed; set by the tabs. */
   told: () => void = () => {};
   readonly sender: Sender;
   readonly follower: Follower;
@@ -48,6 +48,7 @@ export class Core implements Host, Owner {
   #handlers = new Map<string, Set<(what: never) => void>>();
   #soon = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #openers: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   private over = false;
 
   constructor(
@@ -93,7 +94,7 @@ export class Core implements Host, Owner {
     if (!this.options.device && typeof device === "string") this.identity.device = device;
     this.identity.device ||= `web-${new OpIds().next()}`;
     if (device !== this.identity.device) {
-      this.keeper.save([["device", this.identity.device]]).catch(this.trouble);
+      this.keep([["device", this.identity.device]]);
     }
     this.setOwner(String(user ?? this.owner));
     for (const [, row] of rows) this.inbox.put(row as InboxRow);
@@ -149,8 +150,6 @@ export class Core implements Host, Owner {
         return void inbox.reading(note.log, note.seq, note.mark);
       case "confirmed":
         return inbox.confirmed(note.log, note.seq, note.mark);
-      case "refused-read":
-        return inbox.dropRead(note.log);
       case "forget":
         return inbox.forget();
     }
@@ -169,10 +168,8 @@ export class Core implements Host, Owner {
     const opened = status.state === "open" && this.status.state !== "open";
     this.welcome = welcome ?? this.welcome;
     if (welcome) this.setOwner(`${welcome.tenant}/${welcome.user}`);
-    this.status = status;
+    this.#setStatus(status);
     if (opened) this.follower.connected();
-    this.told();
-    this.emit("status", status);
     this.poke();
   }
 
@@ -209,6 +206,10 @@ export class Core implements Host, Owner {
     this.#soon = true;
     queueMicrotask(() => this.#look());
   };
+
+  keep(changes: Iterable<readonly [string, unknown]>): void {
+    this.keeper.save(changes).catch(this.trouble);
+  }
 
   trouble = (error: unknown): void => {
     this.emit("trouble", { error: error instanceof Error ? error : new Error(String(error)) });
@@ -269,7 +270,9 @@ export class Core implements Host, Owner {
         break;
       case "rows":
         this.inbox.take(event);
-        if (event.token >= 0 && !this.status.synced && this.shell) this.setStatus({ synced: true });
+        if (event.token >= 0 && !this.status.synced && this.shell) {
+          this.#setStatus({ ...this.status, synced: true });
+        }
         break;
       case "cursor":
         this.inbox.cursor(event);
@@ -296,16 +299,14 @@ export class Core implements Host, Owner {
   changed(state: State, detail: { retryAt?: number; error?: Error }): void {
     const offline = state === "waiting" && globalThis.navigator?.onLine === false;
     const transport = this.shell?.transport;
-    const synced = state === "open" && this.status.synced;
-    this.status = {
+    const { leader, synced } = this.status;
+    this.#setStatus({
       state: offline ? "offline" : state,
       ...(transport && { transport }),
       ...detail,
-      leader: this.status.leader,
-      synced,
-    };
-    this.told();
-    this.emit("status", this.status);
+      leader,
+      synced: state === "open" && synced,
+    });
   }
 
   ended(error: Error): void {
@@ -314,17 +315,31 @@ export class Core implements Host, Owner {
     clearTimeout(this.#timer);
     this.sender.stop(error);
     this.follower.stop(error);
-    const { leader } = this.status;
-    this.status = { state: "stopped", error, leader, synced: false };
-    this.told();
-    this.emit("status", this.status);
+    this.#setStatus({ state: "stopped", error, leader: this.status.leader, synced: false });
   }
 
-  /** A status that another tab told. */
-  setStatus(change: Partial<Status>): void {
-    this.status = { ...this.status, ...change };
+  /** Resolves when the session is open. Rejects with Offline, or why it never will be. */
+  opened(withinMs = Infinity): Promise<void> {
+    return within(withinMs, "no connection in time", (resolve, reject) => {
+      this.#openers.push({ resolve, reject });
+      this.#settle();
+    });
+  }
+
+  #settle(): void {
+    const { state, error } = this.status;
+    if (state !== "open" && state !== "stopped") return;
+    for (const { resolve, reject } of this.#openers.splice(0)) {
+      if (error) reject(error);
+      else resolve();
+    }
+  }
+
+  #setStatus(status: Status): void {
+    this.status = status;
     this.told();
-    this.emit("status", this.status);
+    this.#settle();
+    this.emit("status", status);
   }
 
   setOwner(owner: string): void {
@@ -344,7 +359,7 @@ export class Core implements Host, Owner {
     this.status = { ...this.status, synced: false };
     if (!this.owner) {
       this.setOwner(owner);
-      this.keeper.save([["user", owner]]).catch(this.trouble);
+      this.keep([["user", owner]]);
     }
     this.follower.connected();
   }

@@ -39,7 +39,7 @@ export class Follower {
   async open(log: string): Promise<OpenLog> {
     let held = this.opened.get(log);
     if (!held || held.error) {
-      const saved = (await (await this.host.keeper.opened).get("p/" + log)) as Saved | undefined;
+      const saved = await this.#saved(log);
       const other = this.opened.get(log);
       if (other && other !== held) return this.open(log); // somebody was faster
       held = new OpenLog(log, this, this.keep);
@@ -298,21 +298,22 @@ export class Follower {
       if (held.live) changes.push(["p/" + held.log, held.copy.save(PAGE)]);
     }
     this.#unsaved.clear();
-    if (changes.length) this.host.keeper.save(changes).catch(this.host.trouble);
+    if (changes.length) this.host.keep(changes);
   }
 
   /** Forget what the store has of a log below `floor`, all of it where the epoch is another. */
   #prune(log: string, floor: number, epoch: number): void {
     if (!this.host.session) return; // the tab that connects does it
-    const { keeper, trouble } = this.host;
-    const work = async () => {
-      const saved = (await (await keeper.opened).get("p/" + log)) as Saved | undefined;
+    this.#saved(log).then((saved) => {
       if (!saved) return;
       const entries = saved.entries.filter((entry) => entry.seq >= floor);
-      const keep = saved.epoch === epoch && entries.length > 0;
-      await keeper.save([["p/" + log, keep ? { ...saved, entries } : undefined]]);
-    };
-    work().catch(trouble);
+      const stays = saved.epoch === epoch && entries.length > 0;
+      this.host.keep([["p/" + log, stays ? { ...saved, entries } : undefined]]);
+    }, this.host.trouble);
+  }
+
+  async #saved(log: string): Promise<Saved | undefined> {
+    return (await this.host.keeper.opened).get("p/" + log) as Promise<Saved | undefined>;
   }
 }
 

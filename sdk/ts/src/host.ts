@@ -21,11 +21,12 @@ export type Note =
   | { m: "retry"; op: string }
   | { m: "read"; log: string; seq: number; mark: number }
   | { m: "confirmed"; log: string; seq: number; mark: number }
-  | { m: "refused-read"; log: string }
   | { m: "forget" };
 
 export interface Host {
   readonly keeper: Keeper;
+  /** Write changes that nobody waits for. */
+  keep(changes: Iterable<readonly [string, unknown]>): void;
   readonly line: Line;
   /** Only where this tab owns the connection. */
   readonly session: Session | undefined;

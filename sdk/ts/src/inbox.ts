@@ -76,7 +76,7 @@ export class Inbox {
     this.host.tell({ m: "forget" });
     const gone = logs.flatMap((log) => ["r/" + log, "p/" + log]);
     const changes = [...gone, "token", "large"].map((key) => [key, undefined] as const);
-    this.host.keeper.save(changes).catch(this.host.trouble);
+    this.host.keep(changes);
     this.host.session!.heads = new Heads();
     this.host.session!.sync();
   }
@@ -150,10 +150,14 @@ export class Inbox {
   confirmed(log: string, seq: number, mark: number): void {
     this.#tries = 0;
     if (!this.cursors.confirmed(log, seq, mark)) return this.host.poke();
+    if (this.host.session) this.host.tell({ m: "confirmed", log, seq, mark });
+    this.#drop(log, seq);
+  }
+
+  #drop(log: string, seq: number): void {
+    this.cursors.reads.delete(log);
     this.rows.readConfirmed(log, seq);
-    if (!this.host.session) return;
-    this.host.tell({ m: "confirmed", log, seq, mark });
-    this.host.keeper.save([["c/" + log, undefined]]).catch(this.host.trouble);
+    if (this.host.session) this.host.keep([["c/" + log, undefined]]);
   }
 
   /** The server did not take a read cursor. */
@@ -163,15 +167,9 @@ export class Inbox {
       this.cursors.later(log, now() + Math.max(why.retryAfterMs, backoffMs(this.#tries)));
       return;
     }
-    this.dropRead(log);
-    this.host.tell({ m: "refused-read", log });
-    this.host.keeper.save([["c/" + log, undefined]]).catch(this.host.trouble);
+    this.host.tell({ m: "confirmed", log, seq: Infinity, mark: Infinity });
+    this.#drop(log, Infinity);
     this.doubt(log); // the row shows what the server did not take
-  }
-
-  dropRead(log: string): void {
-    this.cursors.reads.delete(log);
-    this.rows.readConfirmed(log, Infinity);
   }
 
   // --- rows in doubt --------------------------------------------------------------------------
@@ -235,7 +233,7 @@ export class Inbox {
   #save(rows: readonly InboxRow[], ends: boolean): void {
     const changes: [string, unknown][] = rows.map((row) => ["r/" + row.log, row]);
     if (ends) changes.push(["token", this.token], ["large", [...this.host.session!.heads.large]]);
-    this.host.keeper.save(changes).catch(this.host.trouble);
+    this.host.keep(changes);
   }
 
   #note(row: InboxRow): void {

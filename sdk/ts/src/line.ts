@@ -12,8 +12,6 @@ export interface Line {
   say(frame: ClientFrame & { t: "signal" | "cursor" }): void;
   wake(): void;
   away(away: boolean): void;
-  /** Resolves when the session is open. Rejects with Offline, or why it never will be. */
-  opened(withinMs?: number): Promise<void>;
 }
 
 /** No connection yet, and nobody to ask for one. */
@@ -23,5 +21,4 @@ export const aloneLine: Line = {
   say: () => {},
   wake: () => {},
   away: () => {},
-  opened: () => Promise.reject(new Offline("not started")),
 };

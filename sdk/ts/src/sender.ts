@@ -63,7 +63,7 @@ export class Sender {
     if (!pending || (pending.state !== "failed" && !this.#unsent.has(op))) return false;
     this.drop(op);
     this.host.tell({ m: "drop", op });
-    this.host.keeper.save([["o/" + pending.key, undefined]]).catch(this.host.trouble);
+    this.host.keep([["o/" + pending.key, undefined]]);
     return true;
   }
 
@@ -251,7 +251,7 @@ export class Sender {
       this.host.tell({ m: "drop", op: old.op });
       changes.push(["o/" + old.key, undefined]);
     }
-    this.host.keeper.save(changes).catch(this.host.trouble);
+    this.host.keep(changes);
   }
 
   #touch(): void {

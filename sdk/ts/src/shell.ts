@@ -26,6 +26,8 @@ export interface Owner {
   poke(): void;
   /** Connecting, open by `transport`, or waiting. */
   changed(state: "connecting" | "open" | "waiting", detail: { retryAt?: number; error?: Error }): void;
+  /** Resolves when the session is open; rejects with Offline after `withinMs`, or the end. */
+  opened(withinMs: number): Promise<void>;
   /** There will be no connection any more. */
   ended(error: Error): void;
 }
@@ -43,7 +45,6 @@ export class Shell implements Line {
   error: Error | undefined;
   private link: Link | undefined;
   #asked = new Map<number, Asked>();
-  #openers: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #why: Refusal | undefined; // of the end of this connection
   #heard = 0;
   #failures = 0; // in a row, without a welcome
@@ -74,7 +75,7 @@ export class Shell implements Line {
   async ask(frame: Asking, withinMs: number): Promise<Page | Result> {
     const deadline = now() + withinMs;
     for (;;) {
-      await this.opened(deadline - now());
+      await this.owner.opened(deadline - now());
       try {
         return await this.#askOnce(frame, deadline - now());
       } catch (error) {
@@ -117,15 +118,6 @@ export class Shell implements Line {
     this.link?.close();
   }
 
-  /** Resolves when the session is open. */
-  opened(withinMs = Infinity): Promise<void> {
-    if (this.error) return Promise.reject(this.error);
-    if (this.open) return Promise.resolve();
-    return within(withinMs, "no connection in time", (resolve, reject) => {
-      this.#openers.push({ resolve, reject });
-    });
-  }
-
   /** Do what is due, send what is queued. */
   look(): void {
     if (this.error || !this.link) return;
@@ -164,7 +156,7 @@ export class Shell implements Line {
   stop(error: Error): void {
     if (this.error) return;
     this.error = error;
-    for (const { reject } of [...this.#asked.values(), ...this.#openers.splice(0)]) reject(error);
+    for (const { reject } of this.#asked.values()) reject(error);
     this.#wake_?.();
     this.owner.ended(error);
   }
@@ -277,10 +269,7 @@ export class Shell implements Line {
       this.#ladder.opened(now());
     }
     this.owner.handle(event);
-    if (event.t === "opened" && !this.error) {
-      this.owner.changed("open", {});
-      for (const { resolve } of this.#openers.splice(0)) resolve();
-    }
+    if (event.t === "opened" && !this.error) this.owner.changed("open", {});
   }
 
   #askOnce(frame: Asking, withinMs: number): Promise<Page | Result> {

@@ -25,8 +25,7 @@ type Told = Omit<Status, "error" | "leader"> & { error?: TabError };
 type Message =
   | { m: "note"; note: Note }
   | { m: "who"; from: string }
-  | { m: "lead"; status: Told; welcome: Welcome | undefined }
-  | { m: "status"; status: Told; welcome: Welcome | undefined }
+  | { m: "lead" | "status"; status: Told; welcome: Welcome | undefined }
   | {
       m: "state";
       to: string;
@@ -65,7 +64,6 @@ export class Tabs implements Line {
   #early: Message[] | undefined = []; // before the store was read
   #asked = new Map<number, Asked>();
   #ids = 0;
-  #openers: { resolve: () => void; reject: (error: unknown) => void }[] = [];
   #aways = new Map<string, boolean>();
 
   constructor(
@@ -147,15 +145,6 @@ export class Tabs implements Line {
   away(away: boolean): void {
     this.#isAway(this.#me, away);
     this.#post({ m: "away", from: this.#me, away });
-  }
-
-  opened(withinMs = Infinity): Promise<void> {
-    const { state, error } = this.core.status;
-    if (state === "stopped") return Promise.reject(error);
-    if (state === "open") return Promise.resolve();
-    return within(withinMs, "no connection in time", (resolve, reject) => {
-      this.#openers.push({ resolve, reject });
-    });
   }
 
   /** This tab's connection, if it leads. */
@@ -262,12 +251,11 @@ export class Tabs implements Line {
 
   #statusChanged(m: "status" | "lead" = "status"): void {
     const { state, error } = this.core.status;
-    if (state === "open") for (const { resolve } of this.#openers.splice(0)) resolve();
     // who closes this tab alone says nothing: the next one leads
     const quiet = !this.core.shell || error instanceof Stopped;
     if (!quiet) this.#post({ m, status: this.#told(), welcome: this.core.welcome });
     if (state !== "stopped") return;
-    for (const { reject } of [...this.#openers.splice(0), ...this.#asked.values()]) reject(error);
+    for (const { reject } of this.#asked.values()) reject(error);
     this.#leave.abort();
     this.release(); // a client made after this one may connect
   }
