@@ -260,6 +260,7 @@ def build_engine(
         inspector=Inspector(
             store=store, directory=directory, hub=hub, cache=cache, presence=presence, clock=clock
         ),
+        files=files.records if files is not None and config.files.enabled else None,
     )
     return Node(
         gateway,

@@ -12,8 +12,10 @@ from hongyan.engine.audit import Trail
 from hongyan.engine.identity import Identity
 from hongyan.engine.inspect import Inspector, must_be_admin
 from hongyan.engine.overview import Overview
-from hongyan.model.errors import Forbidden
+from hongyan.model.errors import Forbidden, NoSuchEntry
+from hongyan.model.files import FileTotals
 from hongyan.model.ids import TenantId
+from hongyan.ports import FileRecords
 
 OPERATOR = TenantId("main")  # whose administrators see the node as a whole
 SECRET_WORDS = frozenset({"secret", "secrets", "password", "token", "key", "keys"})  # in a name
@@ -23,10 +25,16 @@ class Operations:
     """The parts live as long as the node does."""
 
     def __init__(
-        self, config: Config, *, trail: Trail, overview: Overview, inspector: Inspector
+        self,
+        config: Config,
+        *,
+        trail: Trail,
+        overview: Overview,
+        inspector: Inspector,
+        files: FileRecords | None = None,
     ) -> None:
-        """Starts nothing."""
-        self._config = config
+        """Starts nothing. Without `files` there are none to tell of."""
+        self._config, self._files = config, files
         self.trail, self.overview, self.inspector = trail, overview, inspector
 
     def start(self) -> None:
@@ -46,6 +54,16 @@ class Operations:
         must_be_admin(who)
         if who.tenant != OPERATOR:
             raise Forbidden(f"this needs an administrator of tenant {OPERATOR}")
+
+    async def file_totals(self, who: Identity) -> FileTotals:
+        """What files there are, of all tenants.
+
+        Raises: Forbidden; NoSuchEntry: this server keeps no files; StoreDown.
+        """
+        self.must_be_operator(who)
+        if self._files is None:
+            raise NoSuchEntry("this server keeps no files")
+        return await self._files.totals()
 
     def limits(self, who: Identity) -> list[dict[str, Any]]:
         """The effective settings in the order of the reference, without secrets; `changed`: not

@@ -89,6 +89,7 @@ class ConsoleRoutes:
                 self.limits,
                 _doc("The effective settings, without secrets"),
             ),
+            route("/v1/admin/files", "GET", self.files, _doc("How many files there are, in sum")),
             route(
                 "/v1/admin/audit",
                 "GET",
@@ -176,6 +177,11 @@ class ConsoleRoutes:
         """The effective settings."""
         who = await self._requests.identity(request)
         return json_answer({"settings": self._operations.limits(who)})
+
+    async def files(self, request: Request) -> Response:
+        """Sums over all files."""
+        who = await self._requests.identity(request)
+        return json_answer(await self._operations.file_totals(who))
 
     async def audit(self, request: Request) -> Response:
         """The audit list."""

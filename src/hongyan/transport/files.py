@@ -24,6 +24,7 @@ from hongyan.engine.identity import Identity
 from hongyan.engine.links import Link, LinkItem, Links
 from hongyan.model.errors import BadArgs, Refusal, Unauthenticated
 from hongyan.model.files import READY, REFUSED, Upload
+from hongyan.transport.audited import OWN
 from hongyan.transport.declare import Doc, Param
 from hongyan.transport.problem import Problem, plain_problem, refusal_problem
 from hongyan.transport.requests import Handler, Requests, json_answer, problem_answer, route
@@ -75,14 +76,14 @@ class FileRoutes:
         one = "/v1/files/{id}"
         return [
             route("/v1/files", "OPTIONS", self.options, _OPTIONS),
-            route("/v1/files", "POST", _tus(self.create), _CREATE),
-            route("/v1/files/links", "POST", self.links, _LINKS),
+            route("/v1/files", "POST", _tus(self.create), _CREATE, audit=OWN),
+            route("/v1/files/links", "POST", self.links, _LINKS, audit=OWN),
             route(one, "OPTIONS", self.options, _OPTIONS),
             route(one, "HEAD", _tus(self.head), _HEAD),
             route(one, "GET", self.status, _STATUS),
-            route(one, "PATCH", _tus(self.patch), _PATCH),
-            route(one, "POST", _tus(self.override), _OVERRIDE),
-            route(one, "DELETE", _tus(self.end), _END),
+            route(one, "PATCH", _tus(self.patch), _PATCH, audit=OWN),
+            route(one, "POST", _tus(self.override), _OVERRIDE, audit=OWN),
+            route(one, "DELETE", _tus(self.end), _END, audit=OWN),
             *self._serving.routes(),
         ]
 

@@ -24,6 +24,7 @@ from hongyan.engine.updates import NOW, Batch, Receiver, Updates, cursor_at
 from hongyan.model.errors import BadArgs, Refusal, Unauthenticated
 from hongyan.model.ids import LogId
 from hongyan.model.log import Entry
+from hongyan.transport.audited import OWN
 from hongyan.transport.declare import Doc, Param
 from hongyan.transport.eventstream import COMMENT, STREAM_TYPE, EventStream, event, wait_with
 from hongyan.transport.httplink import whole
@@ -120,7 +121,7 @@ class UpdateRoutes:
         """All of them."""
         return [
             route("/v1/events", "GET", self.events, _EVENTS),
-            route("/v1/events/ticket", "POST", self.ticket, _TICKET),
+            route("/v1/events/ticket", "POST", self.ticket, _TICKET, audit=OWN),
             route("/v1/updates", "GET", self.updates, _UPDATES),
         ]
 

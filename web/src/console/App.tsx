@@ -205,7 +205,12 @@ function Me() {
     });
   };
   return (
-    <button type="button" class="me" aria-haspopup="menu" onClick={open}>
+    <button
+      type="button"
+      class="me"
+      aria-haspopup="menu"
+      onClick={open}
+    >
       <Avatar id={who.user} name={who.user} size={28} />
       <span class="ellipsis me-name">{who.user}</span>
       <small class="me-tenant">{who.tenant}</small>

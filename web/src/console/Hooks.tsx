@@ -215,7 +215,8 @@ function Rows({ hooks, again, onSecret }: RowsProps) {
         },
         { head: w.passed, right: true, cell: (hook) => count(hook.passed) },
         {
-          head: "",
+          head: w.actions,
+          quiet: true,
           right: true,
           cell: (hook) => (
             <IconButton

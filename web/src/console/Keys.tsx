@@ -120,6 +120,7 @@ export function KeysPage() {
                 { head: w.created, cell: (key) => moment(key.created_at) },
                 {
                   head: w.drop,
+                  quiet: true,
                   right: true,
                   cell: (key) => (
                     <IconButton

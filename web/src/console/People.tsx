@@ -18,11 +18,11 @@ const words = dictionary(
     state: "State",
     connections: "Connections",
     created: "Made",
+    marks: "Marks",
     admin: "administrator",
     disabled: "disabled",
     noPassword: "no password",
     none: "Nobody is called so.",
-    live: "live: new results appear as you type",
   },
   {
     find: "用户 ID 的开头",
@@ -32,11 +32,11 @@ const words = dictionary(
     state: "状态",
     connections: "连接",
     created: "创建时间",
+    marks: "标记",
     admin: "管理员",
     disabled: "已停用",
     noPassword: "无密码",
     none: "没有这样的用户。",
-    live: "输入时自动更新结果",
   },
 );
 
@@ -149,7 +149,7 @@ function Users({ users }: { users: readonly Account[] }) {
         { head: w.state, cell: (account) => <Presence state={account.presence} /> },
         { head: w.connections, right: true, cell: (account) => account.online },
         { head: w.created, cell: (account) => moment(account.created_at) },
-        { head: "", cell: (account) => <Marks account={account} /> },
+        { head: w.marks, quiet: true, cell: (account) => <Marks account={account} /> },
       ]}
     />
   );

@@ -293,7 +293,8 @@ function Devices({ account, path, again }: ActProps) {
               row.active ? <Pill tone="good">{w.active}</Pill> : <Pill>{w.gone}</Pill>,
           },
           {
-            head: "",
+            head: w.kick,
+            quiet: true,
             right: true,
             cell: (row) =>
               row.active && (

@@ -37,7 +37,7 @@ interface Setting {
 export function bySection(settings: readonly Setting[]): [string, Setting[]][] {
   const found = new Map<string, Setting[]>();
   for (const setting of settings) {
-    const section = setting.key.includes(".") ? setting.key.slice(0, setting.key.lastIndexOf(".")) : "";
+    const section = setting.key.split(".", 1)[0] ?? "";
     const before = found.get(section);
     if (before) before.push(setting);
     else found.set(section, [setting]);
@@ -67,18 +67,18 @@ export function SettingsPage() {
           return (
             <div class="sections">
               {sections.map(([section, settings]) => (
-                <Card key={section} title={section || "kinds"} flush>
+                <Card key={section} title={section} flush>
                   <dl class="settings">
                     {settings.map((setting) => (
                       <div key={setting.key}>
                         <dt>
-                          <code>{setting.key.slice(setting.key.lastIndexOf(".") + 1)}</code>
+                          <code>{setting.key.slice(section.length + 1) || section}</code>
                           {setting.changed && <Pill tone="accent">{w.set}</Pill>}
                         </dt>
                         <dd>
                           <code class="value">{shown(setting.value)}</code>
                           {setting.changed && <small>{w.default(setting.default)}</small>}
-                          <p>{setting.text}</p>
+                          <p>{marked(setting.text)}</p>
                         </dd>
                       </div>
                     ))}
@@ -91,6 +91,11 @@ export function SettingsPage() {
       </Await>
     </div>
   );
+}
+
+/** Text in which `names` stand between backquotes. */
+function marked(text: string) {
+  return text.split("`").map((part, i) => (i % 2 ? <code key={i}>{part}</code> : part));
 }
 
 function shown(value: unknown): string {

@@ -1,6 +1,6 @@
 /** Numbers as people read them. */
 
-import { lang } from "../ui/index.js";
+import { lang } from "../ui/i18n.js";
 
 const NONE = "–";
 

@@ -59,6 +59,8 @@ export interface Column<T> {
   right?: boolean;
   /** On a phone the cell stands first, without its head. */
   lead?: boolean;
+  /** The head is for screen readers only. */
+  quiet?: boolean;
 }
 
 export interface TableProps<T> {
@@ -75,13 +77,13 @@ export interface TableProps<T> {
 export function Table<T>(props: TableProps<T>) {
   if (!props.rows.length) return <p class="empty-line">{props.empty}</p>;
   return (
-    <div class="table-box" role="region" aria-label={props.label} tabIndex={0}>
+    <div class="table-box" role="group" aria-label={props.label} tabIndex={0}>
       <table class={`table ${props.class ?? ""}`} role="table">
         <thead role="rowgroup">
           <tr role="row">
             {props.columns.map((column) => (
               <th key={column.head} role="columnheader" scope="col" class={column.right ? "right" : ""}>
-                {column.head}
+                {column.quiet ? <span class="unseen">{column.head}</span> : column.head}
               </th>
             ))}
           </tr>
@@ -96,7 +98,7 @@ export function Table<T>(props: TableProps<T>) {
                   class={`${column.right ? "right" : ""} ${column.lead ? "lead" : ""}`}
                 >
                   <span class="cell-head" aria-hidden="true">
-                    {column.head}
+                    {!column.quiet && column.head}
                   </span>
                   <span class="cell-value">{column.cell(row)}</span>
                 </td>
