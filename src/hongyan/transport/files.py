@@ -34,15 +34,6 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
 OCTETS = "application/offset+octet-stream"
 TUS = {"Tus-Resumable": VERSION, "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-# What pages of other origins may send and see, where they may come at all.
-TUS_HEADERS = (
-    *("Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata", "Upload-Checksum"),
-    *("Upload-Concat", "Upload-Defer-Length", "X-HTTP-Method-Override"),
-)
-TUS_ANSWERS = (
-    *("Tus-Resumable", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "Upload-Offset"),
-    *("Upload-Length", "Upload-Expires", "Location", "Hongyan-Digest", "Hongyan-State"),
-)
 PATIENCE_S = 15.0  # the last PATCH waits this long for what becomes of the file
 WAIT_S = 25  # at most of GET /v1/files/{id}?wait=
 MAX_METADATA = 4096

@@ -34,7 +34,6 @@ from hongyan.transport.audited import Desk
 from hongyan.transport.calls import CallRoutes
 from hongyan.transport.calls import Gateway as Single
 from hongyan.transport.declare import Doc
-from hongyan.transport.files import TUS_ANSWERS, TUS_HEADERS
 from hongyan.transport.httplink import SESSION
 from hongyan.transport.httplink import Gateway as Sessions
 from hongyan.transport.openapi import OpenApiRoute
@@ -70,6 +69,7 @@ ASKED = (
     "Hongyan-User",
     "Last-Event-ID",
     "Range",
+    "X-HTTP-Method-Override",
     *TUS,
 )
 SHOWN = (
@@ -86,6 +86,8 @@ SHOWN = (
     "Tus-Extension",
     "Tus-Max-Size",
     "Tus-Checksum-Algorithm",
+    "Hongyan-Digest",
+    "Hongyan-State",
 )
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"

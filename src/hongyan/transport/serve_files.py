@@ -65,17 +65,17 @@ class FileServing:
         if info is None:
             raise NoSuchEntry("the file is not kept any more")
         headers = self._headers(served, info)
-        if digest in request.headers.get("if-none-match", ""):
+        known = request.headers.get("if-none-match", "").strip()
+        if known == "*" or f'"{digest}"' in known:
             return Response(status_code=304, headers=headers)
         wanted = _range(request, info)
         if wanted is None:
             return problem_answer(
                 plain_problem(416), {"Content-Range": f"bytes */{info.size}", **headers}
             )
-        start, end = wanted
-        status = 200
-        if (start, end) != (0, info.size) or _ranged(request, info):
-            status = 206
+        start, end, part = wanted
+        status = 206 if part else 200
+        if part:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{info.size}"
         headers["Content-Length"] = str(end - start)
         if request.method == "HEAD":
@@ -129,20 +129,21 @@ def _ranged(request: Request, info: BlobInfo) -> bool:
         return False
 
 
-def _range(request: Request, info: BlobInfo) -> tuple[int, int] | None:
-    """[start, end) of what is asked for; None = outside of the file. What is no single range of
-    bytes is passed over, as RFC 9110 allows: the answer is the whole file."""
+def _range(request: Request, info: BlobInfo) -> tuple[int, int, bool] | None:
+    """[start, end) of what is asked for, and whether that is a range; None = outside of the file.
+    What is no single range of bytes is passed over, as RFC 9110 allows: the whole file."""
+    whole = (0, info.size, False)
     if not _ranged(request, info):
-        return 0, info.size
+        return whole
     found = _RANGE.fullmatch(request.headers["range"])
     assert found is not None
     first, last = found.groups()
     if not first and not last:
-        return 0, info.size
+        return whole
     if not first:
         start, end = max(0, info.size - int(last)), info.size
     else:
         start, end = int(first), min(int(last) + 1, info.size) if last else info.size
         if last and int(last) < start:
-            return 0, info.size
-    return (start, end) if start < end else None
+            return whole
+    return (start, end, True) if start < end else None
