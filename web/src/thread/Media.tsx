@@ -6,6 +6,7 @@ import { duration, Icon, toast } from "../ui/index.js";
 import { boxOf } from "./box.js";
 import { localUrl } from "./local.js";
 import { openLightbox } from "./Lightbox.js";
+import { sketch } from "./placeholder.js";
 import { words } from "./words.js";
 
 /** Where a content stands: its files are for those who may read that entry. */
@@ -30,6 +31,12 @@ export function useFile(where: Where, digest: string | null | undefined): string
 type ImageContent = Extract<Content, { type: "image" }>;
 type VideoContent = Extract<Content, { type: "video" }>;
 
+/** The sketch as background until the picture covers it. */
+function sketchStyle(content: { placeholder?: string }, covered: boolean): Record<string, string> {
+  const url = covered ? "" : sketch(content.placeholder);
+  return url ? { background: `center / cover url("${url}")`, animation: "none" } : { background: "", animation: "" };
+}
+
 export function ImageBody({ content, where }: { content: ImageContent; where: Where }) {
   const [loaded, setLoaded] = useState(false);
   const [broken, setBroken] = useState("");
@@ -40,7 +47,7 @@ export function ImageBody({ content, where }: { content: ImageContent; where: Wh
     <button
       type="button"
       class={`pic ${loaded ? "" : src && src === broken ? "pic-broken" : "pic-wait"}`}
-      style={{ width: `${width}px`, aspectRatio: `${width} / ${height}` }}
+      style={{ width: `${width}px`, aspectRatio: `${width} / ${height}`, ...sketchStyle(content, loaded) }}
       aria-label={words().openPhoto(content.blob.name ?? "")}
       onClick={() => openLightbox(where, content.blob.digest)}
     >
@@ -65,7 +72,7 @@ export function VideoBody({ content, where }: { content: VideoContent; where: Wh
   const [src, setSrc] = useState("");
   const { width, height } = boxOf(content);
   const poster = useFile(where, content.preview);
-  const style = { width: `${width}px`, aspectRatio: `${width} / ${height}` };
+  const style = { width: `${width}px`, aspectRatio: `${width} / ${height}`, ...sketchStyle(content, false) };
   if (src) {
     return (
       <video class="pic" style={style} src={src} poster={poster || undefined} controls autoplay playsInline />

@@ -31,8 +31,8 @@ export interface ScrollerProps<T extends { key: string }> {
   /** Near the beginning or the end: time to bring in more. */
   onNearTop: () => void;
   onNearEnd: () => void;
-  /** The view moved or the items changed: the last item of which most can be seen. */
-  onSeen: (lastKey: string, atEnd: boolean) => void;
+  /** The view moved or the items changed: the first item in view, and the last one. */
+  onSeen: (firstKey: string, lastKey: string, atEnd: boolean) => void;
   onKeyDown?: (e: KeyboardEvent) => void;
   handle: Ref<ScrollerHandle>;
 }
@@ -114,7 +114,7 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
     if (now.total - scrollTop - clientHeight < NEAR) given.onNearEnd();
     if (now.keys.length) {
       const n = now.at(scrollTop + clientHeight - 16);
-      given.onSeen(now.keys[n] ?? "", place.stick);
+      given.onSeen(now.keys[now.at(scrollTop + 8)] ?? "", now.keys[n] ?? "", place.stick);
     }
   };
 

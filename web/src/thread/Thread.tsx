@@ -1,13 +1,14 @@
 /** One conversation: header, messages, composer. */
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { useSignalEffect } from "@preact/signals";
+import { useSignal, useSignalEffect } from "@preact/signals";
 import { jump, me, nameOf, rows, entryLine, status } from "../session/index.js";
-import { Button, dayName, EmptyState, Icon, Spinner, toast } from "../ui/index.js";
+import { Button, dayName, dayOf, EmptyState, Icon, Spinner, toast } from "../ui/index.js";
 import { edit, mayEdit, messageMenu } from "./actions.js";
 import { Composer } from "./Composer.js";
 import { EmojiHost } from "./EmojiPicker.js";
 import { forwarding, inspected, lit, resetFocus, selection } from "./focus.js";
+import { FloatingDay } from "./Floating.js";
 import { ForwardDialog } from "./Forward.js";
 import { Header, Pins } from "./Header.js";
 import { reachOf } from "./folded.js";
@@ -35,6 +36,7 @@ export function Thread({ log }: { log: string }) {
   const reading = useMemo(() => new ReadCursor(log), [log]);
   const [away, setAway] = useState(false); // the end is not in view
   const [missed, setMissed] = useState(0); // messages of others that came meanwhile
+  const day = useSignal<{ day: number } | null>(null);
   const row = rows.value.get(log);
 
   useEffect(() => {
@@ -120,8 +122,9 @@ export function Thread({ log }: { log: string }) {
             busy={store.busy.value !== ""}
             onNearTop={() => void store.older()}
             onNearEnd={() => void store.newer()}
-            onSeen={(key, atEnd) => {
+            onSeen={(firstKey, key, atEnd) => {
               const last = items.find((i) => i.key === key);
+              if (!atEnd) day.value = dayAt(items.find((i) => i.key === firstKey));
               setAway(!(atEnd && store.live.peek()));
               if (atEnd) setMissed(0);
               reading.seen(atEnd && store.live.peek() ? store.high : last ? seqOf(last) : 0);
@@ -129,6 +132,7 @@ export function Thread({ log }: { log: string }) {
             onKeyDown={(e) => feedKeys(e, log, store, scroller.current)}
           />
         )}
+        <FloatingDay day={day} />
         {store.busy.value === "older" && (
           <span class="thread-busy">
             <Spinner size="s" />
@@ -168,6 +172,12 @@ export function Thread({ log }: { log: string }) {
 function seqOf(item: Item): number {
   if (item.kind === "message") return item.seq;
   return item.kind === "note" ? item.entry.seq : 0;
+}
+
+/** The day of a row, for the pill above; none where the day's own line is on top. */
+function dayAt(item: Item | undefined): { day: number } | null {
+  if (item?.kind === "message" || item?.kind === "pending") return { day: dayOf(item.at) };
+  return item?.kind === "note" ? { day: dayOf(item.entry.at) } : null;
 }
 
 /** Read aloud what others write. */

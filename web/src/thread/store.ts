@@ -6,10 +6,12 @@ import { client, entryLine, isDirect, me, outbox, rows } from "../session/index.
 import { dayOf } from "../ui/index.js";
 import { cursorsByEntries, type Cursors } from "./folded.js";
 import { echoOf, type Item, itemsOf, type PendingItem } from "./items.js";
+import { forgetMembers } from "./members.js";
 import { provisional, uploads } from "./uploads.js";
 import { words } from "./words.js";
 
 const PAGE = 100; // entries brought in at once
+const HEARD = 6000; // ms after which the words for the screen reader go
 const NO_CURSORS: Cursors = { read: 0, delivered: 0 };
 
 export class ThreadStore {
@@ -37,6 +39,8 @@ export class ThreadStore {
   private echoes: readonly PendingItem[] = [];
   private readonly off: (() => void)[] = [];
   private readonly lines = new Map<number, Signal<string>>();
+  private newest = 0;
+  private quiet = 0;
   private closed = false;
 
   constructor(readonly log: string) {
@@ -48,6 +52,7 @@ export class ThreadStore {
   async open(): Promise<void> {
     const api = client();
     const row = rows.peek().get(this.log);
+    this.newest = Math.max(this.newest, row?.head ?? 0);
     if (row && row.unread > 0) this.unreadAfter.value = row.ord - row.unread;
     this.off.push(
       api.on("log", ({ log, entries }) => log === this.log && this.changed(entries)),
@@ -74,6 +79,7 @@ export class ThreadStore {
 
   close(): void {
     this.closed = true;
+    clearTimeout(this.quiet);
     for (const each of this.off.splice(0)) each();
     this.replica?.close();
     this.replica = null;
@@ -193,9 +199,17 @@ export class ThreadStore {
   private changed(entries: readonly Entry[]): void {
     this.refresh();
     const self = me.peek()?.user;
-    const fresh = entries.filter((e) => e.count && e.from !== self);
-    const last = fresh.at(-1);
-    if (last && this.ready.peek()) this.heard.value = last;
+    // What a jump or an older page brings is not new.
+    const fresh = entries.filter((e) => e.seq > this.newest);
+    for (const e of fresh) {
+      this.newest = Math.max(this.newest, e.seq);
+      if (e.type === "joined" || e.type === "left" || e.type === "nickname") forgetMembers(this.log);
+    }
+    const last = fresh.filter((e) => e.count && e.from !== self).at(-1);
+    if (!last || !this.ready.peek()) return;
+    this.heard.value = last;
+    clearTimeout(this.quiet);
+    this.quiet = window.setTimeout(() => (this.heard.value = null), HEARD);
   }
 
   private stored(op: string): void {
