@@ -6,7 +6,7 @@ import {
   client, closeChat, currentLog, isGroup, openChat, OWNER, panel, type RowSettings, settingsOf, titleOf,
 } from "../session/index.js";
 import { askLine, confirm, dictionary, type MenuItem, toast } from "../ui/index.js";
-import { waits } from "./order.js";
+import { isOver, waits } from "./order.js";
 import { words as listWords } from "./words.js";
 
 const words = dictionary(
@@ -102,8 +102,8 @@ export async function askLeave(row: InboxRow): Promise<void> {
   if (sure) await call("chat.leave", {}, row.log);
 }
 
-/** Take a conversation one left out of the list, after asking. */
-async function askRemove(row: InboxRow): Promise<void> {
+/** Take a conversation that is over out of the list, after asking. */
+export async function askRemove(row: InboxRow): Promise<void> {
   const sure = await confirm({
     title: words().removeTitle,
     text: words().removeText,
@@ -151,7 +151,7 @@ export function menuOf(row: InboxRow): (MenuItem | "-")[] {
     "-",
     { label: w.clearChat, icon: "trash", danger: true, run: () => void askClear(row) },
   ];
-  if (row.role === 0) items.push({ label: w.remove, icon: "close", danger: true, run: () => void askRemove(row) });
+  if (isOver(row)) items.push({ label: w.remove, icon: "close", danger: true, run: () => void askRemove(row) });
   else if (isGroup(row.log)) {
     items.push({ label: w.leave, icon: "logout", danger: true, run: () => void askLeave(row) });
   }

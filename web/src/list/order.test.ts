@@ -14,6 +14,7 @@ const row = (log: string, at: number, more: Partial<InboxRow> = {}): InboxRow =>
     marked: false,
     cleared: 0,
     settings: {},
+    state: {},
     last: at ? { at, seq: 5 } : null,
     ...more,
   }) as InboxRow;
@@ -35,6 +36,19 @@ describe("the list", () => {
     expect(names(listed(rows, "all", "", lookedFor))).toEqual(["top", "new", "old"]);
     expect(names(listed(rows, "archived", "", lookedFor))).toEqual(["away"]);
     expect(names(listed(rows, "groups", "", lookedFor))).toEqual(["new"]);
+  });
+
+  it("puts what nobody said anything in where it came", () => {
+    const fresh = row("main/g/fresh", 0, { useq: 35 });
+    expect(names(listed([...rows, fresh], "all", "", lookedFor))).toEqual(["top", "fresh", "new", "old"]);
+    const older = row("main/g/older", 0, { useq: 15 });
+    expect(names(listed([...rows, older], "all", "", lookedFor))).toEqual(["top", "new", "older", "old"]);
+  });
+
+  it("forgets what is over and cleared", () => {
+    expect(passes(row("main/g/a", 1, { role: 0 }), "all")).toBe(true);
+    expect(passes(row("main/g/a", 1, { state: { dissolved_at: 9 }, cleared: 5 }), "all")).toBe(false);
+    expect(passes(row("main/g/a", 1, { cleared: 5 }), "all")).toBe(true);
   });
 
   it("shows unread and marked ones, archived ones only when they mention", () => {

@@ -2,7 +2,7 @@
 
 import type { InboxRow } from "@hongyan/sdk";
 import { rank } from "../find/matching.js";
-import { activityOf, isChat, isGroup, settingsOf } from "../session/rows.js";
+import { activityOf, isChat, isGroup, settingsOf, stateOf } from "../session/rows.js";
 
 /** What the list shows of the conversations. */
 export type Filter = "all" | "unread" | "groups" | "archived";
@@ -14,9 +14,14 @@ export function waits(row: InboxRow): boolean {
   return row.unread > 0 || row.mentions > 0 || row.marked;
 }
 
-/** A conversation one left and cleared is gone from the list; what comes later brings it back. */
+/** Whether nothing more can happen: one left, or the group was dissolved. */
+export function isOver(row: InboxRow): boolean {
+  return row.role === 0 || Boolean(stateOf(row).dissolved_at);
+}
+
+/** A conversation that is over and cleared is gone from the list. */
 function gone(row: InboxRow): boolean {
-  return row.role === 0 && row.cleared >= row.head;
+  return isOver(row) && row.cleared >= row.head;
 }
 
 /** Whether a filter lets a row through; `all` and `groups` leave archived ones out. */
@@ -29,10 +34,25 @@ export function passes(row: InboxRow, filter: Filter): boolean {
   return filter === "all" || isGroup(row.log);
 }
 
-/** Pinned ones first, then the newest message; conversations without one by their last change. */
-function before(a: InboxRow, b: InboxRow): number {
-  const pinned = Number(settingsOf(b).pinned ?? false) - Number(settingsOf(a).pinned ?? false);
-  return pinned || activityOf(b) - activityOf(a) || b.useq - a.useq;
+/**
+ * When something happened last in each, ms, by log. A conversation in which nobody said anything
+ * has no time of its own: it counts from the newest message that was there before it changed.
+ */
+export function activities(rows: Iterable<InboxRow>): Map<string, number> {
+  const known = new Map<string, number>();
+  let newest = 0;
+  for (const row of [...rows].sort((a, b) => a.useq - b.useq)) {
+    newest = Math.max(newest, activityOf(row));
+    known.set(row.log, activityOf(row) || newest);
+  }
+  return known;
+}
+
+/** Pinned ones first, then by what happened last. */
+function byTime(times: ReadonlyMap<string, number>): (a: InboxRow, b: InboxRow) => number {
+  const at = (row: InboxRow) => times.get(row.log) ?? 0;
+  const pinned = (row: InboxRow) => Number(settingsOf(row).pinned ?? false);
+  return (a, b) => pinned(b) - pinned(a) || at(b) - at(a) || b.useq - a.useq;
 }
 
 /**
@@ -45,14 +65,16 @@ export function listed(
   query: string,
   namesOf: (row: InboxRow) => readonly string[],
 ): InboxRow[] {
+  const all = [...rows];
+  const before = byTime(activities(all));
   const wanted = query.trim();
   const out: InboxRow[] = [];
   if (!wanted) {
-    for (const row of rows) if (passes(row, filter)) out.push(row);
+    for (const row of all) if (passes(row, filter)) out.push(row);
     return out.sort(before);
   }
   const scored: [number, InboxRow][] = [];
-  for (const row of rows) {
+  for (const row of all) {
     if (!passes(row, "all") && !passes(row, "archived")) continue;
     const score = Math.max(...namesOf(row).map((name) => rank(name, wanted)));
     if (score > 0) scored.push([score, row]);

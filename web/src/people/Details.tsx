@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import type { InboxRow } from "@hongyan/sdk";
 import { useState } from "preact/hooks";
-import { askClear, askLeave, askRemark, call, setOwn } from "../list/actions.js";
+import { askClear, askLeave, askRemark, askRemove, call, setOwn } from "../list/actions.js";
 import {
   ADMIN, isGroup, me, nameOf, OWNER, panel, peerOf, rows, settingsOf, stateOf,
 } from "../session/index.js";
@@ -144,7 +144,11 @@ function Danger({ row, alive }: { row: InboxRow; alive: boolean }) {
   };
   return (
     <section class="details-block">
-      <Grave icon="trash" text={w.clear} onClick={() => void askClear(row)} />
+      {alive || !isGroup(row.log) ? (
+        <Grave icon="trash" text={w.clear} onClick={() => void askClear(row)} />
+      ) : (
+        <Grave icon="close" text={w.drop} onClick={() => void askRemove(row)} />
+      )}
       {peer && peer !== self && (
         <Grave icon="block" text={isBlocked ? w.unblock : w.block} onClick={() => void block()} />
       )}

@@ -9,6 +9,7 @@ import {
   ADMIN, ChatAvatar, forgetLink, isGroup, me, nameOf, panel, peerOf, presenceOf, settingsOf, stateOf, titleOf,
 } from "../session/index.js";
 import { askLine, Icon, IconButton, type IconName, shortWhen } from "../ui/index.js";
+import { blocked } from "./blocks.js";
 import { words } from "./detailWords.js";
 import { InviteDialog } from "./Invite.js";
 import { mayInvite } from "./memberActions.js";
@@ -86,6 +87,7 @@ function Below({ row }: { row: InboxRow }) {
     <p class="details-quiet">
       {settingsOf(row).remark && <span>{nameOf(peer)} · </span>}
       <span>@{peer}</span>
+      {blocked().has(peer) && <span class="profile-blocked"> · {w.blocked}</span>}
       {seen && <span class={state === "online" ? "profile-online" : ""}> · {seen}</span>}
     </p>
   );
