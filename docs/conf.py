@@ -34,7 +34,7 @@ html_copy_source = False
 # one page. Areas come in this order, others after them by name.
 SPEC_ORDER = ("durable", "engine", "wire", "receive", "chat", "access", "feed", "transport")
 SPEC_MARK = "<!-- areas -->"
-RULE = re.compile(r"- \*\*([A-Z])\d+\*\*")
+RULE = re.compile(r"- \*\*([A-Z]{1,2})\d+\*\*")
 
 
 def spec_areas() -> list[Path]:
