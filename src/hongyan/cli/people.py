@@ -167,12 +167,20 @@ def key() -> None:
 
 @key.command("add")
 @click.argument("scopes", nargs=-1, required=True)
+@click.option("--user", default="", help="The service user that `send` speaks for.")
 @_admin
 def add_key(
-    scopes: tuple[str, ...], url: str, data: Path | None, admin: str, tenant: str, as_json: bool
+    scopes: tuple[str, ...],
+    user: str,
+    url: str,
+    data: Path | None,
+    admin: str,
+    tenant: str,
+    as_json: bool,
 ) -> None:
     """Make a key with SCOPES: users, send, send_as, read, admin, metrics. Shown once."""
-    answer = _do(url, data, admin, tenant, "POST", "/v1/keys", {"scopes": scopes})
+    body = {"scopes": scopes, "user": user}
+    answer = _do(url, data, admin, tenant, "POST", "/v1/keys", body)
     _say(answer, as_json, answer["key"])
 
 
