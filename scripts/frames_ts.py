@@ -188,17 +188,18 @@ def keys(kind: type[msgspec.Struct]) -> str:
 def errors() -> Iterator[str]:
     """The pieces of errors.gen.ts."""
     used = ", ".join(base.__name__ for base in BASES)
-    yield HEAD + f'\nimport {{ {used}, kind }} from "./refusal.js";\n'
+    yield HEAD + f'\nimport {{ {used}, kinds }} from "./refusal.js";\n'
     known = sorted(Refusal.by_code.items())
-    for code, kind in known:
+    table = " ".join(f"{code} {kind.__name__}" for code, kind in known)
+    yield "/** Every class a code stands for, by name. */"
+    yield f'export const KINDS = kinds("{table}");\n'
+    for _, kind in known:
+        name, base = kind.__name__, kind.__bases__[0].__name__
         yield (
             f"{comment(kind.__doc__ or '')}"
-            f"export const {kind.__name__} ="
-            f' /* @__PURE__ */ kind({kind.__bases__[0].__name__}, {code}, "{kind.__name__}");\n'
-            f"export type {kind.__name__} = InstanceType<typeof {kind.__name__}>;\n"
+            f'export const {name} = /* @__PURE__ */ KINDS.get("{name}") as typeof {base};\n'
+            f"export type {name} = InstanceType<typeof {name}>;\n"
         )
-    names = "".join(f"  {kind.__name__},\n" for _, kind in known)
-    yield f"/** Every class a code stands for. */\nexport const REFUSALS = [\n{names}];\n"
 
 
 def main(argv: list[str]) -> int:

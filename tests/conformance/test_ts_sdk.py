@@ -128,7 +128,10 @@ def test_G8_errors_are_classes(proven: dict[str, list[tuple[str, str]]]) -> None
     all_passed(proven, "G8", 3)
     written = (SDK / "src/errors.gen.ts").read_text("utf-8")
     for code, kind in Refusal.by_code.items():
-        assert f'({kind.__bases__[0].__name__}, {code}, "{kind.__name__}")' in written
+        assert f"{code} {kind.__name__}" in written
+        base = kind.__bases__[0].__name__
+        assert f'KINDS.get("{kind.__name__}") as typeof {base};' in written
+        assert base == {1: "BadRequest", 2: "Denied", 3: "Transient"}[code // 100]
 
 
 def test_G10_replicas(proven: dict[str, list[tuple[str, str]]]) -> None:

@@ -143,8 +143,7 @@ class Device implements Client {
   }
 
   async connected(withinMs?: number): Promise<void> {
-    await this.start();
-    return this.#ready.opened(withinMs);
+    return (await this.#started()).opened(withinMs);
   }
 
   wake(): void {
@@ -176,13 +175,11 @@ class Device implements Client {
   // --- logs -----------------------------------------------------------------------------------
 
   async open(log: string): Promise<Replica> {
-    await this.start();
-    return this.#ready.follower.open(log);
+    return (await this.#started()).follower.open(log);
   }
 
   async *entries(log: string, after?: number): AsyncIterableIterator<Entry> {
-    await this.start();
-    yield* this.#ready.follower.entries(log, after);
+    yield* (await this.#started()).follower.entries(log, after);
   }
 
   async read(
@@ -190,19 +187,16 @@ class Device implements Client {
     range: { after: number } | { before: number } | { around: number },
     limit = 50,
   ): Promise<Page> {
-    await this.start();
-    return this.#ready.follower.read(log, range, limit);
+    return (await this.#started()).follower.read(log, range, limit);
   }
 
   async query<T = Json>(name: string, args: Json = {}, log = ""): Promise<T> {
-    await this.start();
-    const answer = await this.#ready.line.ask({ t: "query", name, log, args }, ASK_MS);
-    return (answer as Result).body as T;
+    const { line } = await this.#started();
+    return ((await line.ask({ t: "query", name, log, args }, ASK_MS)) as Result).body as T;
   }
 
   async markRead(log: string, seq?: number): Promise<void> {
-    await this.start();
-    return this.#ready.inbox.markRead(log, seq);
+    return (await this.#started()).inbox.markRead(log, seq);
   }
 
   signal(log: string, name: string, body: Json = {}): void {
@@ -251,6 +245,11 @@ class Device implements Client {
     if (response.status !== 401 || init.body instanceof ReadableStream) return response;
     this.#token = this.options.getToken();
     return request(await this.#token);
+  }
+
+  async #started(): Promise<Core> {
+    await this.start();
+    return this.#ready;
   }
 
   get #ready(): Core {

@@ -27,12 +27,22 @@ export class Follower {
   #unsaved = new Set<OpenLog>();
   #saveAt: number | undefined;
 
+  readonly #host: Host;
+  readonly #applied: (log: string, entries: readonly Entry[]) => void;
+  readonly #row: (log: string) => InboxRow | undefined;
+  readonly #keep: number;
+
   constructor(
-    private readonly host: Host,
-    private readonly applied: (log: string, entries: readonly Entry[]) => void,
-    private readonly row: (log: string) => InboxRow | undefined,
-    private readonly keep: number,
-  ) {}
+    host: Host,
+    applied: (log: string, entries: readonly Entry[]) => void,
+    row: (log: string) => InboxRow | undefined,
+    keep: number,
+  ) {
+    this.#host = host;
+    this.#applied = applied;
+    this.#row = row;
+    this.#keep = keep;
+  }
 
   // --- for the application --------------------------------------------------------------------
 
@@ -42,13 +52,13 @@ export class Follower {
       const saved = await this.#saved(log);
       const other = this.opened.get(log);
       if (other && other !== held) return this.open(log); // somebody was faster
-      held = new OpenLog(log, this, this.keep);
+      held = new OpenLog(log, this, this.#keep);
       this.opened.set(log, held);
       this.#seed(held, saved);
     }
     held.count += 1;
     try {
-      this.host.poke();
+      this.#host.poke();
       while (!held.loaded) {
         this.#check(held);
         await held.changed();
@@ -61,7 +71,7 @@ export class Follower {
   }
 
   #seed(held: OpenLog, saved: Saved | undefined): void {
-    const row = this.row(held.log); // as it is now, after the wait for the store
+    const row = this.#row(held.log); // as it is now, after the wait for the store
     if (!row) return;
     const { copy } = held;
     if (saved?.epoch === row.epoch) copy.seed(saved, visibleFloor(row));
@@ -80,7 +90,7 @@ export class Follower {
   }
 
   read(log: string, range: Range, limit: number): Promise<Page> {
-    return this.host.line.ask({ t: "read", log, ...range, limit }, ASK_MS) as Promise<Page>;
+    return this.#host.line.ask({ t: "read", log, ...range, limit }, ASK_MS) as Promise<Page>;
   }
 
   async *entries(log: string, after?: number): AsyncGenerator<Entry, void, void> {
@@ -159,7 +169,7 @@ export class Follower {
   hint(log: string, head: number, urgent = false): boolean {
     const held = this.opened.get(log);
     held?.copy.hint(head, now(), urgent);
-    this.host.poke();
+    this.#host.poke();
     return held !== undefined;
   }
 
@@ -244,7 +254,7 @@ export class Follower {
     } finally {
       held.filling = false;
       held.fire();
-      this.host.poke();
+      this.#host.poke();
     }
   }
 
@@ -273,15 +283,15 @@ export class Follower {
   /** Tell what a step did. `changed`: also where nothing was applied. */
   took(held: OpenLog, { applied, cut }: Done, changed = false): void {
     const { log } = held;
-    if (cut) this.host.emit("cut", { log, ...cut });
-    if (applied.length) this.applied(log, applied);
+    if (cut) this.#host.emit("cut", { log, ...cut });
+    if (applied.length) this.#applied(log, applied);
     if (applied.length || cut || changed) {
       this.#unsaved.add(held);
       this.#saveAt ??= now() + SAVE_MS;
-      this.host.emit("log", { log, entries: applied });
+      this.#host.emit("log", { log, entries: applied });
       held.fire();
     }
-    this.host.poke();
+    this.#host.poke();
   }
 
   // --- the store ------------------------------------------------------------------------------
@@ -298,22 +308,22 @@ export class Follower {
       if (held.live) changes.push(["p/" + held.log, held.copy.save(PAGE)]);
     }
     this.#unsaved.clear();
-    if (changes.length) this.host.keep(changes);
+    if (changes.length) this.#host.keep(changes);
   }
 
   /** Forget what the store has of a log below `floor`, all of it where the epoch is another. */
   #prune(log: string, floor: number, epoch: number): void {
-    if (!this.host.session) return; // the tab that connects does it
+    if (!this.#host.session) return; // the tab that connects does it
     this.#saved(log).then((saved) => {
       if (!saved) return;
       const entries = saved.entries.filter((entry) => entry.seq >= floor);
       const stays = saved.epoch === epoch && entries.length > 0;
-      this.host.keep([["p/" + log, stays ? { ...saved, entries } : undefined]]);
-    }, this.host.trouble);
+      this.#host.keep([["p/" + log, stays ? { ...saved, entries } : undefined]]);
+    }, this.#host.trouble);
   }
 
   async #saved(log: string): Promise<Saved | undefined> {
-    return (await this.host.keeper.opened).get("p/" + log) as Promise<Saved | undefined>;
+    return (await this.#host.keeper.opened).get("p/" + log) as Promise<Saved | undefined>;
   }
 }
 

@@ -27,10 +27,16 @@ export class Inbox {
   #doubtAt: number | undefined;
   #tries = 0;
 
+  readonly #host: Host;
+  readonly #follower: Follower;
+
   constructor(
-    private readonly host: Host,
-    private readonly follower: Follower,
+    host: Host,
+    follower: Follower,
   ) {
+    this.#host = host;
+    this.#follower = follower;
+
     this.rows = new Rows((log) => follower.opened.get(log)?.copy);
   }
 
@@ -38,14 +44,14 @@ export class Inbox {
 
   /** Rows of a sync, or pushed. */
   take(event: SessionEvent & { t: "rows" }): void {
-    const leads = this.host.session !== undefined;
+    const leads = this.#host.session !== undefined;
     const ends = event.token >= 0;
     if (leads && ends && event.token < this.token) return this.#wentBack();
     const changed = event.rows.map((row) => this.put(row));
     for (const [log, head] of event.large) {
       const row = this.rows.get(log);
       if (row && head > row.head) {
-        this.follower.hint(log, head, true);
+        this.#follower.hint(log, head, true);
         this.doubt(log);
       }
     }
@@ -58,8 +64,8 @@ export class Inbox {
     const log = given.log;
     const before = this.rows.get(log);
     const row = this.rows.put(given);
-    this.follower.rowCame(before, row);
-    if (this.host.session) this.cursors.deliver(log, row.head, given.delivered);
+    this.#follower.rowCame(before, row);
+    if (this.#host.session) this.cursors.deliver(log, row.head, given.delivered);
     const reading = this.cursors.reads.get(log);
     if (reading && !reading.sent && given.read >= reading.seq) {
       const stillMarked = given.marked && given.mark === reading.mark;
@@ -73,18 +79,18 @@ export class Inbox {
   #wentBack(): void {
     const logs = [...this.rows.byLog.keys()];
     this.forget();
-    this.host.tell({ m: "forget" });
+    this.#host.tell({ m: "forget" });
     const gone = logs.flatMap((log) => ["r/" + log, "p/" + log]);
     const changes = [...gone, "token", "large"].map((key) => [key, undefined] as const);
-    this.host.keep(changes);
-    this.host.session!.heads = new Heads();
-    this.host.session!.sync();
+    this.#host.keep(changes);
+    this.#host.session!.heads = new Heads();
+    this.#host.session!.sync();
   }
 
   forget(): void {
     this.rows.forget();
     this.token = 0;
-    this.host.poke();
+    this.#host.poke();
   }
 
   /** Entries were applied by a copy (opened: in order), or just delivered. */
@@ -95,8 +101,8 @@ export class Inbox {
     const row = this.rows.apply(log, entries);
     if (this.rows.doubts.has(log)) this.doubt(log);
     if ((opened || !before.large) && entries.some((entry) => entry.from !== this.rows.user)) {
-      if (this.host.session) this.cursors.deliver(log, last.seq, before.delivered);
-      else if (before.large) this.host.line.say({ t: "cursor", log, delivered: last.seq });
+      if (this.#host.session) this.cursors.deliver(log, last.seq, before.delivered);
+      else if (before.large) this.#host.line.say({ t: "cursor", log, delivered: last.seq });
     }
     if (row) this.#note(row);
   }
@@ -113,7 +119,7 @@ export class Inbox {
   cursor(cursor: Cursor): void {
     const row = this.rows.cursor(cursor);
     const { log, user, delivered, read } = cursor;
-    this.host.emit("receipt", { log, user, delivered: Math.max(delivered, read), read });
+    this.#host.emit("receipt", { log, user, delivered: Math.max(delivered, read), read });
     if (row) this.#note(row);
   }
 
@@ -130,9 +136,9 @@ export class Inbox {
     if (!this.reading(log, upto, mark)) return;
     const held = this.cursors.reads.get(log)!;
     const note = { seq: held.seq, mark: held.mark };
-    await this.host.keeper.save([["c/" + log, note]]);
-    this.host.tell({ m: "read", log, ...note });
-    this.host.poke();
+    await this.#host.keeper.save([["c/" + log, note]]);
+    this.#host.tell({ m: "read", log, ...note });
+    this.#host.poke();
   }
 
   /** The person read up to here, in this tab or another; whether that is news. */
@@ -142,22 +148,22 @@ export class Inbox {
     this.rows.reading(log, seq, mark);
     const row = this.rows.get(log);
     if (row && row !== before) this.#note(row);
-    this.host.poke();
+    this.#host.poke();
     return true;
   }
 
   /** The server has a read cursor. */
   confirmed(log: string, seq: number, mark: number): void {
     this.#tries = 0;
-    if (!this.cursors.confirmed(log, seq, mark)) return this.host.poke();
-    if (this.host.session) this.host.tell({ m: "confirmed", log, seq, mark });
+    if (!this.cursors.confirmed(log, seq, mark)) return this.#host.poke();
+    if (this.#host.session) this.#host.tell({ m: "confirmed", log, seq, mark });
     this.#drop(log, seq);
   }
 
   #drop(log: string, seq: number): void {
     this.cursors.reads.delete(log);
     this.rows.readConfirmed(log, seq);
-    if (this.host.session) this.host.keep([["c/" + log, undefined]]);
+    if (this.#host.session) this.#host.keep([["c/" + log, undefined]]);
   }
 
   /** The server did not take a read cursor. */
@@ -167,7 +173,7 @@ export class Inbox {
       this.cursors.later(log, now() + Math.max(why.retryAfterMs, backoffMs(this.#tries)));
       return;
     }
-    this.host.tell({ m: "confirmed", log, seq: Infinity, mark: Infinity });
+    this.#host.tell({ m: "confirmed", log, seq: Infinity, mark: Infinity });
     this.#drop(log, Infinity);
     this.doubt(log); // the row shows what the server did not take
   }
@@ -178,19 +184,19 @@ export class Inbox {
   doubt(log: string): void {
     this.rows.doubts.add(log);
     // the tab that connects asks first, and tells the others
-    this.#doubtAt ??= now() + (this.host.session ? DOUBT_MS : 3 * DOUBT_MS);
-    this.host.poke();
+    this.#doubtAt ??= now() + (this.#host.session ? DOUBT_MS : 3 * DOUBT_MS);
+    this.#host.poke();
   }
 
   due(): number | undefined {
-    const times = this.host.session ? [this.cursors.due()] : [];
+    const times = this.#host.session ? [this.cursors.due()] : [];
     if (this.rows.doubts.size && this.#asking.size < ASKERS) times.push(this.#doubtAt);
     return least(times);
   }
 
   /** Say how far this device has come; ask for rows in doubt. */
   work(at: number): void {
-    const { session } = this.host;
+    const { session } = this.#host;
     if (session) {
       for (const [log, delivered] of this.cursors.take(at)) session.move(log, { delivered });
       for (const [log, { seq, mark }] of this.cursors.takeReads(at)) {
@@ -210,13 +216,13 @@ export class Inbox {
     this.#asking.add(log);
     this.rows.doubts.delete(log);
     try {
-      const answer = (await this.host.line.ask({ t: "query", name: "log", log }, ASK_MS)) as Result;
+      const answer = (await this.#host.line.ask({ t: "query", name: "log", log }, ASK_MS)) as Result;
       const page = { rows: [answer.body], upto: 0 };
       const [frame] = framesOf({ t: "inbox", page }) as [InboxFrame]; // checked, defaults filled in
       const { rows } = frame.page;
       const shown = rows.map((row) => this.put(row));
-      if (!this.host.session) return;
-      this.host.tell({ m: "event", event: { t: "rows", rows, large: [], token: -1 } });
+      if (!this.#host.session) return;
+      this.#host.tell({ m: "event", event: { t: "rows", rows, large: [], token: -1 } });
       this.#save(shown, false);
     } catch (error) {
       if (error instanceof Refusal && error.retry) {
@@ -226,19 +232,19 @@ export class Inbox {
     } finally {
       this.#asking.delete(log);
       if (!this.rows.doubts.size) this.#doubtAt = undefined;
-      this.host.poke();
+      this.#host.poke();
     }
   }
 
   #save(rows: readonly InboxRow[], ends: boolean): void {
     const changes: [string, unknown][] = rows.map((row) => ["r/" + row.log, row]);
-    if (ends) changes.push(["token", this.token], ["large", [...this.host.session!.heads.large]]);
-    this.host.keep(changes);
+    if (ends) changes.push(["token", this.token], ["large", [...this.#host.session!.heads.large]]);
+    this.#host.keep(changes);
   }
 
   #note(row: InboxRow): void {
     this.changed.set(row.log, row);
-    this.host.poke();
+    this.#host.poke();
   }
 }
 

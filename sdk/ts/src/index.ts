@@ -2,7 +2,7 @@
 
 export type * from "./api.js";
 export { createClient } from "./client.js";
-export * from "./errors.gen.js";
+export * from "./errors.gen.js"; // and KINDS, all of them by name
 export type {
   Ack,
   Entry,

@@ -17,11 +17,15 @@ export class OpenLog implements Replica {
   #waiters: (() => void)[] = [];
   #last: Promise<unknown> = Promise.resolve();
 
+  readonly #follower: Follower;
+
   constructor(
     readonly log: string,
-    private readonly follower: Follower,
+    follower: Follower,
     keep: number,
   ) {
+    this.#follower = follower;
+
     this.copy = new Copy(log, keep);
   }
 
@@ -49,19 +53,19 @@ export class OpenLog implements Replica {
     return this.#serial(async () => {
       const { copy } = this;
       if (copy.first <= copy.floor) return 0;
-      const page = await this.follower.read(this.log, { before: copy.first }, limit);
+      const page = await this.#follower.read(this.log, { before: copy.first }, limit);
       const cut = page.epoch === copy.epoch ? undefined : copy.reset(page.floor, page.epoch, now());
       const had = copy.older(page);
-      if (had || cut) this.follower.took(this, { applied: [], cut }, true);
+      if (had || cut) this.#follower.took(this, { applied: [], cut }, true);
       return had;
     });
   }
 
   around(seq: number, limit = 50): Promise<void> {
     return this.#serial(async () => {
-      const page = await this.follower.read(this.log, { around: seq }, limit);
+      const page = await this.#follower.read(this.log, { around: seq }, limit);
       const cut = this.copy.jump(page, now());
-      this.follower.took(this, { applied: [], cut }, true);
+      this.#follower.took(this, { applied: [], cut }, true);
     });
   }
 
@@ -69,24 +73,24 @@ export class OpenLog implements Replica {
     return this.#serial(async () => {
       const { copy } = this;
       if (!copy.jumped) return true;
-      const page = await this.follower.read(this.log, { after: copy.last }, limit);
+      const page = await this.#follower.read(this.log, { after: copy.last }, limit);
       const cut =
         page.epoch === copy.epoch && page.floor <= copy.last + 1
           ? undefined
           : copy.reset(page.floor, page.epoch, now());
       const applied = copy.onward(page, now());
-      this.follower.took(this, { applied, cut }, true);
+      this.#follower.took(this, { applied, cut }, true);
       return !copy.jumped;
     });
   }
 
   trim(): void {
     this.copy.trim();
-    this.follower.took(this, { applied: [], cut: undefined }, true);
+    this.#follower.took(this, { applied: [], cut: undefined }, true);
   }
 
   close(): void {
-    if (this.count > 0 && --this.count === 0) this.follower.drop(this);
+    if (this.count > 0 && --this.count === 0) this.#follower.drop(this);
   }
 
   /** Something changed: wake all who wait. */

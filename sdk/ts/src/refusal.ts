@@ -48,13 +48,26 @@ export class Transient extends Refusal {
   static override readonly label: string = "Transient";
 }
 
-/** A class of a code of the wire. */
-export function kind<B extends typeof Refusal>(Base: B, code: number, label: string): B {
-  const Named = class extends (Base as typeof Refusal) {
-    static override readonly code: number = code;
-    static override readonly label: string = label;
-  };
-  return Named as unknown as B;
+/** Classes by name from `code name code name …`; the hundreds digit says the family. */
+export function kinds(table: string): Map<string, typeof Refusal> {
+  const made = new Map<string, typeof Refusal>();
+  for (const [, digits, label] of table.matchAll(/(\d+) (\w+)/g)) {
+    const code = Number(digits);
+    made.set(
+      label!,
+      class extends family(code) {
+        static override readonly code: number = code;
+        static override readonly label: string = label!;
+      },
+    );
+  }
+  return made;
+}
+
+/** The class of all codes with the same hundreds digit. */
+export function family(code: number): typeof Refusal {
+  const families = [undefined, BadRequest, Denied, Transient];
+  return (code !== Refusal.code && families[Math.floor(code / 100)]) || Refusal;
 }
 
 /** There was no connection in time; nothing was sent. Ask again when connected. */

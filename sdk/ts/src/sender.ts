@@ -27,12 +27,20 @@ export class Sender {
   #handed = 0;
   #over: Error | undefined;
 
+  readonly #host: Host;
+  readonly #stored: (call: Pending, ack: Ack) => void;
+  readonly #renew: (why: Refusal) => void;
+
   /** `stored` is told of each ack, before whoever waits for it. */
   constructor(
-    private readonly host: Host,
-    private readonly stored: (call: Pending, ack: Ack) => void,
-    private readonly renew: (why: Refusal) => void,
-  ) {}
+    host: Host,
+    stored: (call: Pending, ack: Ack) => void,
+    renew: (why: Refusal) => void,
+  ) {
+    this.#host = host;
+    this.#stored = stored;
+    this.#renew = renew;
+  }
 
   call(name: string, args: Json, options: { log?: string; op?: string; keep?: boolean } = {}): Sent {
     const op = options.op ?? this.#ids.next();
@@ -54,7 +62,7 @@ export class Sender {
     const pending = this.outbox.get(op);
     if (pending?.state !== "failed") return;
     this.requeue(op);
-    this.#save(pending, () => this.host.tell({ m: "retry", op }));
+    this.#save(pending, () => this.#host.tell({ m: "retry", op }));
   }
 
   /** Forget a call that has failed, or that was surely never sent. */
@@ -62,8 +70,8 @@ export class Sender {
     const pending = this.outbox.get(op);
     if (!pending || (pending.state !== "failed" && !this.#unsent.has(op))) return false;
     this.drop(op);
-    this.host.tell({ m: "drop", op });
-    this.host.keep([["o/" + pending.key, undefined]]);
+    this.#host.tell({ m: "drop", op });
+    this.#host.keep([["o/" + pending.key, undefined]]);
     return true;
   }
 
@@ -131,9 +139,9 @@ export class Sender {
     if ("ack" in ending) {
       this.outbox.done(op);
       if (pending) {
-        this.stored(pending, ending.ack);
+        this.#stored(pending, ending.ack);
         const { log, name } = pending;
-        this.host.emit("acked", { op, log, name, ack: ending.ack });
+        this.#host.emit("acked", { op, log, name, ack: ending.ack });
       }
       this.#settle(op, (waiter) => waiter.resolve(ending.ack));
       return;
@@ -143,7 +151,7 @@ export class Sender {
     else this.outbox.done(op);
     if (pending) {
       const { log, name } = pending;
-      this.host.emit("refused", { op, log, name, error });
+      this.#host.emit("refused", { op, log, name, error });
     }
     this.#settle(op, (waiter) => waiter.reject(error));
   }
@@ -160,9 +168,9 @@ export class Sender {
       this.#unsent.delete(op);
       this.#touch();
       try {
-        this.host.session!.call({ op, log, name, args });
+        this.#host.session!.call({ op, log, name, args });
         this.#handed += 1;
-        this.host.tell({ m: "mark", op, state: "sent" });
+        this.#host.tell({ m: "mark", op, state: "sent" });
       } catch (error) {
         if (!(error instanceof FrameTooBig)) throw error;
         this.#refuse(pending, error);
@@ -184,8 +192,8 @@ export class Sender {
     if (!why.retry && !(why instanceof Unauthenticated)) return this.#refuse(pending, why);
     this.outbox.later(op, now, why.retryAfterMs);
     this.#touch();
-    this.host.tell({ m: "mark", op, state: "queued" });
-    if (why instanceof Unauthenticated) this.renew(why);
+    this.#host.tell({ m: "mark", op, state: "queued" });
+    if (why instanceof Unauthenticated) this.#renew(why);
   }
 
   /** Nothing will be sent any more by this tab. */
@@ -212,25 +220,25 @@ export class Sender {
     const pending = this.outbox.add(this.#ids.next(), call);
     this.#unsent.add(call.op);
     this.#touch();
-    this.#save(pending, () => this.host.tell({ m: "add", pending }));
+    this.#save(pending, () => this.#host.tell({ m: "add", pending }));
   }
 
   /** Sent only once it is in the store, also when the caller is gone by then. */
   #save(pending: Pending, then: () => void): void {
     const { op } = pending;
-    this.host.keeper.save([["o/" + pending.key, { ...pending }]]).then(
+    this.#host.keeper.save([["o/" + pending.key, { ...pending }]]).then(
       () => {
         if (!this.outbox.get(op)) return; // discarded meanwhile
         this.outbox.release(op);
-        if (!this.host.session) this.#unsent.delete(op); // another tab may send it at any moment
+        if (!this.#host.session) this.#unsent.delete(op); // another tab may send it at any moment
         then();
-        this.host.poke();
+        this.#host.poke();
       },
       (error: unknown) => {
         this.outbox.done(op);
         this.#touch();
         this.#settle(op, (waiter) => waiter.reject(error));
-        this.host.trouble(error);
+        this.#host.trouble(error);
       },
     );
   }
@@ -242,21 +250,21 @@ export class Sender {
   /** Tell, then forget: whoever takes over in between asks again, and gets the same answer. */
   #end(pending: Pending, ending: Ending): void {
     const { op, key } = pending;
-    this.host.tell({ m: "done", op, ending });
+    this.#host.tell({ m: "done", op, ending });
     this.finish(op, ending);
     const now = this.outbox.get(op);
     const changes: [string, unknown][] = [["o/" + key, now && { ...now }]];
     for (const old of this.outbox.surplus()) {
       this.outbox.done(old.op);
-      this.host.tell({ m: "drop", op: old.op });
+      this.#host.tell({ m: "drop", op: old.op });
       changes.push(["o/" + old.key, undefined]);
     }
-    this.host.keep(changes);
+    this.#host.keep(changes);
   }
 
   #touch(): void {
     this.changed = true;
-    this.host.poke();
+    this.#host.poke();
   }
 
   #settle(op: string, how: (waiter: Waiter) => void): void {

@@ -51,13 +51,21 @@ export class Shell implements Line {
   #wake_: (() => void) | undefined;
   readonly #ladder: Ladder;
 
+  readonly #owner: Owner;
+  readonly #getToken: GetToken;
+  readonly #endpoint: Endpoint;
+
   constructor(
-    private readonly owner: Owner,
-    private readonly getToken: GetToken,
-    private readonly endpoint: Endpoint,
+    owner: Owner,
+    getToken: GetToken,
+    endpoint: Endpoint,
     transports: readonly TransportName[],
     readonly session: Session,
   ) {
+    this.#owner = owner;
+    this.#getToken = getToken;
+    this.#endpoint = endpoint;
+
     this.#ladder = new Ladder(transports);
   }
 
@@ -75,7 +83,7 @@ export class Shell implements Line {
   async ask(frame: Asking, withinMs: number): Promise<Page | Result> {
     const deadline = now() + withinMs;
     for (;;) {
-      await this.owner.opened(deadline - now());
+      await this.#owner.opened(deadline - now());
       try {
         return await this.#askOnce(frame, deadline - now());
       } catch (error) {
@@ -88,7 +96,7 @@ export class Shell implements Line {
   say(frame: ClientFrame & { t: "signal" | "cursor" }): void {
     if (frame.t === "signal") this.session.signal(frame);
     else this.session.move(frame.log, frame);
-    this.owner.poke();
+    this.#owner.poke();
   }
 
   /** The network may have changed: try at once, or find out whether it still works. */
@@ -96,7 +104,7 @@ export class Shell implements Line {
     this.#wake_?.();
     if (!this.open) return;
     this.session.sync();
-    this.owner.poke();
+    this.#owner.poke();
     const link = this.link;
     const heard = this.#heard;
     setTimeout(() => {
@@ -158,13 +166,13 @@ export class Shell implements Line {
     this.error = error;
     for (const { reject } of this.#asked.values()) reject(error);
     this.#wake_?.();
-    this.owner.ended(error);
+    this.#owner.ended(error);
   }
 
   /** Connect, again and again, until somebody says never again. */
   async run(): Promise<void> {
     while (!this.error) {
-      this.owner.changed("connecting", {});
+      this.#owner.changed("connecting", {});
       const reason = await this.#once();
       for (const event of this.session.lost(now())) this.#handle(event);
       const pause = this.#pause();
@@ -173,7 +181,7 @@ export class Shell implements Line {
         return;
       }
       const error = this.#why ?? new Offline(reason);
-      this.owner.changed("waiting", { retryAt: Date.now() + pause, error });
+      this.#owner.changed("waiting", { retryAt: Date.now() + pause, error });
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, pause);
         this.#wake_ = () => {
@@ -191,7 +199,7 @@ export class Shell implements Line {
     this.#why = undefined;
     let token: string;
     try {
-      token = await this.getToken();
+      token = await this.#getToken();
     } catch (error) {
       if (error instanceof Denied) this.#why = error;
       else this.#failed(`no token: ${String(error)}`);
@@ -201,14 +209,14 @@ export class Shell implements Line {
     const hello = this.session.hello(token, now()) as ClientFrame & { t: "hello" };
     let welcomed = false;
     const reason = await new Promise<string>((resolve) => {
-      this.link = connect(this.#ladder.current, this.endpoint, hello, {
+      this.link = connect(this.#ladder.current, this.#endpoint, hello, {
         message: (decode) => this.#received(decode),
         lost: (reason) => {
           welcomed = this.session.state === "open" || this.#wasOpened;
           resolve(reason);
         },
       });
-      this.owner.poke();
+      this.#owner.poke();
     });
     this.link = undefined;
     const why = this.#why as Refusal | undefined; // set by what came meanwhile
@@ -245,7 +253,7 @@ export class Shell implements Line {
       this.#why = error;
       this.link.close();
     }
-    this.owner.poke();
+    this.#owner.poke();
   }
 
   #handle(event: SessionEvent): void {
@@ -268,8 +276,8 @@ export class Shell implements Line {
       this.#wasOpened = true;
       this.#ladder.opened(now());
     }
-    this.owner.handle(event);
-    if (event.t === "opened" && !this.error) this.owner.changed("open", {});
+    this.#owner.handle(event);
+    if (event.t === "opened" && !this.error) this.#owner.changed("open", {});
   }
 
   #askOnce(frame: Asking, withinMs: number): Promise<Page | Result> {
@@ -277,7 +285,7 @@ export class Shell implements Line {
     const answer = within<Page | Result>(withinMs, "no answer in time", (resolve, reject) => {
       this.#asked.set(ref, { resolve, reject });
     });
-    this.owner.poke();
+    this.#owner.poke();
     return answer.finally(() => this.#asked.delete(ref));
   }
 
@@ -285,14 +293,14 @@ export class Shell implements Line {
   async #climb(): Promise<void> {
     this.#ladder.trying();
     const link = this.link;
-    const works = await probe(this.endpoint, PROBE_MS);
+    const works = await probe(this.#endpoint, PROBE_MS);
     if (link !== this.link || this.error) return;
     this.#ladder.tried(works, now());
     if (works) {
       this.#why = new GoingAway("a better transport works");
       link?.close();
     }
-    this.owner.poke();
+    this.#owner.poke();
   }
 }
 

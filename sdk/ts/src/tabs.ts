@@ -66,10 +66,16 @@ export class Tabs implements Line {
   #ids = 0;
   #aways = new Map<string, boolean>();
 
+  readonly #core: Core;
+  readonly #name: string;
+
   constructor(
-    private readonly core: Core,
-    private readonly name: string,
+    core: Core,
+    name: string,
   ) {
+    this.#core = core;
+    this.#name = name;
+
     this.channel = new BroadcastChannel(name);
     this.channel.onmessage = ({ data }: MessageEvent<Message>) => {
       if (this.#early) this.#early.push(data);
@@ -88,18 +94,18 @@ export class Tabs implements Line {
     this.#post({ m: "who", from: this.#me });
     const { signal } = this.#leave;
     navigator.locks
-      .request(this.name, { signal }, async () => {
+      .request(this.#name, { signal }, async () => {
         if (signal.aborted) return;
-        await this.core.lead();
+        await this.#core.lead();
         this.#statusChanged("lead");
         for (const [id, { frame, withinMs }] of this.#asked) this.#answer(this.#me, id, frame, withinMs);
         await new Promise<void>((resolve) => {
           this.release = resolve;
-          if (signal.aborted || this.core.status.state === "stopped") resolve();
+          if (signal.aborted || this.#core.status.state === "stopped") resolve();
         });
       })
       .catch((error: unknown) => {
-        if (!signal.aborted) this.core.ended(error as Error);
+        if (!signal.aborted) this.#core.ended(error as Error);
       });
   }
 
@@ -119,12 +125,12 @@ export class Tabs implements Line {
   // --- Line: through the leader ---------------------------------------------------------------
 
   get open(): boolean {
-    return this.core.status.state === "open";
+    return this.#core.status.state === "open";
   }
 
   ask(frame: Asking, withinMs: number): Promise<Page | Result> {
-    const { error } = this.core.status;
-    if (this.core.status.state === "stopped") return Promise.reject(error);
+    const { error } = this.#core.status;
+    if (this.#core.status.state === "stopped") return Promise.reject(error);
     const id = ++this.#ids;
     const answer = within<Page | Result>(withinMs, "no answer in time", (resolve, reject) => {
       this.#asked.set(id, { frame, withinMs, resolve, reject });
@@ -149,14 +155,14 @@ export class Tabs implements Line {
 
   /** This tab's connection, if it leads. */
   get #shell(): Shell | undefined {
-    const { shell } = this.core;
+    const { shell } = this.#core;
     return shell?.error ? undefined : shell;
   }
 
   // --- what the others say ----------------------------------------------------------------------
 
   #take(message: Message): void {
-    const { core } = this;
+    const core = this.#core;
     const shell = this.#shell;
     switch (message.m) {
       case "note":
@@ -191,7 +197,7 @@ export class Tabs implements Line {
   }
 
   #tellState(to: string): void {
-    const { core } = this;
+    const core = this.#core;
     this.#post({
       m: "state",
       to,
@@ -210,13 +216,13 @@ export class Tabs implements Line {
     for (const [id, { frame, withinMs }] of this.#asked) {
       this.#post({ m: "ask", from: this.#me, id, frame, withinMs });
     }
-    for (const pending of this.core.sender.own()) {
+    for (const pending of this.#core.sender.own()) {
       this.#post({ m: "note", note: { m: "add", pending } });
     }
   }
 
   #follow({ error, ...status }: Told, welcome: Welcome | undefined): void {
-    const { core } = this;
+    const core = this.#core;
     const why = error && errorFromTab(error);
     if (status.state === "stopped") return core.ended(why ?? new Offline("stopped"));
     core.follow({ ...status, leader: false, ...(why && { error: why }) }, welcome);
@@ -244,16 +250,16 @@ export class Tabs implements Line {
   #isAway(tab: string, away: boolean): void {
     if (away) this.#aways.delete(tab);
     else this.#aways.set(tab, false);
-    this.core.shell?.away(this.#aways.size === 0);
+    this.#core.shell?.away(this.#aways.size === 0);
   }
 
   // --- what this tab says -----------------------------------------------------------------------
 
   #statusChanged(m: "status" | "lead" = "status"): void {
-    const { state, error } = this.core.status;
+    const { state, error } = this.#core.status;
     // who closes this tab alone says nothing: the next one leads
-    const quiet = !this.core.shell || error instanceof Stopped;
-    if (!quiet) this.#post({ m, status: this.#told(), welcome: this.core.welcome });
+    const quiet = !this.#core.shell || error instanceof Stopped;
+    if (!quiet) this.#post({ m, status: this.#told(), welcome: this.#core.welcome });
     if (state !== "stopped") return;
     for (const { reject } of this.#asked.values()) reject(error);
     this.#leave.abort();
@@ -261,7 +267,7 @@ export class Tabs implements Line {
   }
 
   #told(): Told {
-    const { error, leader: _, ...status } = this.core.status;
+    const { error, leader: _, ...status } = this.#core.status;
     return { ...status, ...(error && { error: errorToTab(error) }) };
   }
 
@@ -270,6 +276,6 @@ export class Tabs implements Line {
   }
 
   get #closed(): boolean {
-    return this.#leave.signal.aborted && this.core.status.state !== "stopped";
+    return this.#leave.signal.aborted && this.#core.status.state !== "stopped";
   }
 }
