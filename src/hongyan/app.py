@@ -38,6 +38,7 @@ from hongyan.engine.gateway import Gateway, Parts
 from hongyan.engine.hub import Hub
 from hongyan.engine.inspect import Inspector
 from hongyan.engine.limits import CallLimits
+from hongyan.engine.live_logs import LiveLogs
 from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
 from hongyan.engine.operations import Operations
@@ -48,7 +49,8 @@ from hongyan.engine.queries import Queries
 from hongyan.engine.sessions import Sessions, session_key
 from hongyan.engine.sync import Reader
 from hongyan.engine.tokens import Tokens, TrustedIssuer
-from hongyan.model.kind import Kind
+from hongyan.engine.viewing import Viewing
+from hongyan.model.kind import Kind, settings_of
 from hongyan.ports import Audit, Bus, Clock, Directory, Outlets, Poster, Search, Store
 from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
@@ -156,6 +158,9 @@ def build_engine(
     cache = LogCache(store, kinds, most=config.logs.cache)
     limits = CallLimits(config.limits.rates)
     hub = Hub(cache=cache, bus=bus, metrics=metrics)
+    viewing = Viewing(LiveLogs(clock, hub.wake), cache, clock, settings_of(kinds, config.kinds))
+    viewing.show(metrics)
+    hub.viewing = viewing
     reader = Reader(store, kinds, most=config.limits.page)
     presence = Presence(
         "node-1",
@@ -222,6 +227,7 @@ def build_engine(
                 settings=config.kinds,
                 metrics=metrics,
                 hooks=back_ends.hooks,
+                viewing=viewing,
             ),
             reader=reader,
             queries=Queries(
@@ -248,6 +254,7 @@ def build_engine(
             authenticator=authenticator,
             metrics=metrics,
             config=config,
+            viewing=viewing,
         )
     )
     _show(metrics, hub, cache, indexer)

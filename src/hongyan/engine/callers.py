@@ -10,7 +10,7 @@ from typing import Any
 from hongyan.engine.limits import address_key
 from hongyan.model.errors import Refusal
 from hongyan.model.ids import DeviceId, LogId, TenantId, UserId, user_key
-from hongyan.model.kind import Kind, Rule
+from hongyan.model.kind import Decision, Kind, Rule
 from hongyan.wire.frames import Ack, Call
 
 Done = Callable[[Ack | Refusal], None]
@@ -26,6 +26,7 @@ class Caller:
         "current",
         "device",
         "flights",
+        "guest",
         "key",
         "number",
         "prefix",
@@ -44,10 +45,12 @@ class Caller:
         admin: bool = False,
         ip: str = "",
         connection: str = "",
+        guest: LogId | None = None,
     ) -> None:
-        """`connection` names what the limit per connection counts by; "" = by the address."""
+        """`guest`: the one live log that this viewer may watch, and do nothing else. `connection`
+        names what the limit per connection counts by; "" = by the address."""
         self.tenant, self.user, self.device = tenant, user, device
-        self.admin = admin
+        self.admin, self.guest = admin, guest
         self.key = user_key(tenant, user)
         self.prefix = f"{tenant}/"  # of every log id of the tenant
         self.address = address_key(ip)
@@ -90,6 +93,7 @@ class Job:
         "rule",
         "stale",
         "started",
+        "tells",
         "tries",
     )
 
@@ -97,6 +101,7 @@ class Job:
         """`started` is monotonic; what `_prepare` finds is set there."""
         self.caller, self.call, self.done, self.started = caller, call, done, started
         self.tries = 0
+        self.tells: Decision | None = None  # what viewers hear once it is on disk
         self.stale = -1  # the version that met Conflict
         self.asked = False  # hooks have said what they say of it
         self.doubted = False  # a refusal was checked against the store

@@ -61,7 +61,9 @@ class Gateway(SingleRequests):
         self._opening = asyncio.Semaphore(MAX_OPENING)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
-        self._questions = Questions(parts.reader, parts.queries, parts.notifier, parts.cache)
+        self._questions = Questions(
+            parts.reader, parts.queries, parts.notifier, parts.cache, parts.viewing
+        )
         self._signs = Signs(
             parts.notifier, parts.cache, parts.reader, parts.bus, parts.clock, self._spawn
         )
@@ -174,6 +176,8 @@ class Gateway(SingleRequests):
             self._p.notifier.left(peer)
         if peer.caller is not None:
             self._p.pipeline.abandon(peer.caller)
+        if self._p.viewing is not None:
+            self._p.viewing.logs.forget(peer)
 
     def _received(self, peer: Peer, message: bytes) -> None:
         if peer.closing or self._draining:
@@ -248,6 +252,7 @@ class Gateway(SingleRequests):
             admin=identity.admin,
             ip=peer.link.ip,
             connection=uuid4().hex,
+            guest=identity.guest,
         )
         p.hub.attach(peer)
         p.notifier.came(peer)

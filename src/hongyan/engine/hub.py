@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 
@@ -23,6 +23,9 @@ from hongyan.ports import Appended, Bus, CursorMoved, Evicted, Hint, RowsChanged
 from hongyan.telemetry import Metrics
 from hongyan.wire.frames import Cursor, Deliver, Frame, Signal
 from hongyan.wire.session import Outgoing, ServerSession
+
+if TYPE_CHECKING:
+    from hongyan.engine.viewing import Viewing
 
 logger = structlog.get_logger(__name__)
 
@@ -149,6 +152,7 @@ class Hub:
         self._queue: list[Peer] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.encodes = 0
+        self.viewing: Viewing | None = None
         self.on_rows: Callable[[RowsChanged], None] = lambda hint: None
         self.on_appended: Callable[[], None] = lambda: None
         self.on_left: Callable[[Peer], None] = lambda peer: None
@@ -308,18 +312,27 @@ class Hub:
         if state.large:
             self.followers.came(hint)
         if hint.entries:
-            peers = self.listeners(state)
+            peers = self._watching(state, self.listeners(state))
             if hint.head < state.head:  # a late hint: who joined after it must not see it
                 peers = [peer for peer in peers if _sees(state, peer, hint.entries[0].seq)]
             if hint.members:
                 peers += self._leavers(state, hint)
             self.fan_out(hint.log, hint.entries, peers)
             self.on_appended()
+        if self.viewing is not None and state.kind.live is not None:
+            self.viewing.appended(state, hint.entries, hint.state is not None)
         if _shows_in_rows(hint, state):
             self._rows_of_all(state)
         for user in hint.called:
             self._row_of(hint.log, user)
         self._left(hint, state)
+
+    def _watching(self, state: LogState, peers: list[Peer]) -> list[Peer]:
+        """Without those who watch a live log: they are given its entries with the tick."""
+        live = self.viewing.logs.get(state.log) if self.viewing is not None else None
+        if live is None or not live.viewers:
+            return peers
+        return [peer for peer in peers if peer not in live.viewers]
 
     def _rows_of_all(self, state: LogState) -> None:
         tenant = tenant_of(state.log)

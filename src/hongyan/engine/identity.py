@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from hongyan.model.ids import DeviceId, TenantId, UserId
+from hongyan.model.ids import DeviceId, LogId, TenantId, UserId
 
 SCOPES = frozenset({"users", "send", "send_as", "read", "admin", "metrics"})  # of API keys
 
@@ -20,6 +20,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scopes: tuple[str, ...] = ()  # of an API key
     key: str = ""  # the id of the API key
     expires_at: int = 0  # ms; 0 = never
+    guest: LogId | None = None  # a viewer without an account: may watch this live log only
 
     def may(self, scope: str) -> bool:
         """Does this identity carry the right? Administrators carry all."""

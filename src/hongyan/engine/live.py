@@ -21,7 +21,7 @@ import msgspec
 from hongyan.engine.sampling import Sampler
 from hongyan.engine.values import Values
 from hongyan.model.errors import Overloaded, TooSlow
-from hongyan.model.ids import LogId, UserId
+from hongyan.model.ids import LogId, Seq, UserId
 from hongyan.model.live import (
     GAP_SAMPLED,
     GAP_SHED,
@@ -32,6 +32,7 @@ from hongyan.model.live import (
     LiveSpec,
     Value,
 )
+from hongyan.model.log import Entry
 from hongyan.wire import frames as f
 from hongyan.wire.codec import Codec
 from hongyan.wire.session import Batch
@@ -80,6 +81,7 @@ class Viewer:
     """A connection's place in a live log."""
 
     __slots__ = (
+        "behind",
         "group",
         "lost",
         "overflows",
@@ -94,6 +96,7 @@ class Viewer:
     def __init__(self, peer: Peer, user: UserId, group: Group, thin: Group) -> None:
         """`thin` is the group whose batches it is given while it is slow."""
         self.peer, self.user, self.group, self.thin = peer, user, group, thin
+        self.behind = Seq(0)  # the last entry it was not given while its queue was full
         self.skipped = 0  # items it was not given while its queue was full
         self.stale = False  # it lost values: all of them with the next batch
         self.stuck_at = 0.0  # since when it is given nothing (monotonic); 0 = it is not
@@ -103,6 +106,7 @@ class Viewer:
 class Tick(msgspec.Struct, gc=False):
     """What one tick has to tell."""
 
+    entries: list[Entry]
     public: list[LiveItem]
     hosts: list[LiveItem]  # for hosts only; they have no offset
     own: dict[UserId, list[LiveItem]]  # for the sender only, or sampled out for the sender
@@ -128,12 +132,13 @@ class LiveLog:
         self.sent_at = 0.0  # monotonic, of the last tick
         self.sending = False  # a tick is on its way to the viewers
         self._by_user: dict[UserId, list[Viewer]] = {}
+        self._entries: list[Entry] = []  # durable ones that viewers are to be given
         self._pending: list[tuple[LiveItem, Audience]] = []
         self._shed = 0  # since the last tick
         self._ring: deque[LiveItem] = deque(maxlen=spec.ring)
         self._groups: dict[tuple[str, int, bool], Group] = {}
         self._arrivals: dict[Peer, Attach] = {}
-        self._tick = Tick([], [], {}, 0, 0, [])
+        self._tick = Tick([], [], [], {}, 0, 0, [])
 
     # --- what comes -----------------------------------------------------------------------------
 
@@ -161,6 +166,11 @@ class LiveLog:
         self._ring.append(item)
         return self.off
 
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Give viewers what was committed to the log, with the tick."""
+        if self.viewers or self._arrivals:
+            self._entries += entries
+
     def erase(self, off: int) -> None:
         """Take an item out of what late joiners are given, and of what was not sent yet."""
         self._ring = deque((i for i in self._ring if i.off != off), maxlen=self._ring.maxlen)
@@ -186,7 +196,9 @@ class LiveLog:
     @property
     def waiting(self) -> bool:
         """Whether a tick has something to tell, or somebody to let in."""
-        return bool(self._pending or self._shed or self._arrivals or self.values.changed)
+        return bool(
+            self._pending or self._entries or self._shed or self._arrivals or self.values.changed
+        )
 
     # --- who comes and goes ---------------------------------------------------------------------
 
@@ -210,7 +222,7 @@ class LiveLog:
             self._by_user.setdefault(user, []).append(viewer)
             attached()
 
-        if self._pending or self._shed or self.sending:
+        if self._pending or self._entries or self._shed or self.sending:
             self._arrivals[peer] = attach
         else:
             attach()
@@ -226,6 +238,10 @@ class LiveLog:
         if not mine:
             del self._by_user[viewer.user]
         return True
+
+    def peers_of(self, user: UserId) -> list[Peer]:
+        """The connections by which a user watches."""
+        return [viewer.peer for viewer in self._by_user.get(user, ())]
 
     def catch_up(self, epoch: int, after: int) -> tuple[list[LiveItem], int]:
         """The newest items for who comes now, and how many it missed: those after `after` of this
@@ -249,10 +265,11 @@ class LiveLog:
         """Close the tick: choose for every group. Returns whom to `give` it; then `end`."""
         pending, self._pending = self._pending, []
         shed, self._shed = self._shed, 0
+        entries, self._entries = self._entries, []
         prev, values = self.values.take()
         public = [item for item, audience in pending if audience is Audience.ALL]
         hosts = [item for item, audience in pending if audience is Audience.HOSTS]
-        self._tick = Tick(public, hosts, {}, shed, prev, values)
+        self._tick = Tick(entries, public, hosts, {}, shed, prev, values)
         self.sending, self.sent_at = True, now
         self._counters.ticks += 1
         for group in self._groups.values():
@@ -260,7 +277,7 @@ class LiveLog:
         for item, audience in pending:
             if item.sender in self._by_user and (audience is not Audience.ALL or item.op):
                 self._tick.own.setdefault(item.sender, []).append(item)
-        return list(self.viewers.values()) if pending or shed or values else []
+        return list(self.viewers.values()) if entries or pending or shed or values else []
 
     def give(self, viewer: Viewer, now: float) -> bool:
         """Put the tick into one viewer's queue; False where there is nothing to write. Hot: runs
@@ -274,7 +291,7 @@ class LiveLog:
             return False
         viewer.stuck_at = 0.0
         group = viewer.thin if waiting > THIN_BYTES else viewer.group
-        if viewer.skipped or viewer.stale or viewer.user in tick.own:
+        if viewer.skipped or viewer.behind or viewer.stale or viewer.user in tick.own:
             batch = self._single(viewer, group)
         else:
             batch = group.batch or self._build(group)
@@ -290,7 +307,7 @@ class LiveLog:
     def end(self) -> None:
         """Every viewer was given the tick: let in who came meanwhile."""
         self.sending = False
-        self._tick = Tick([], [], {}, 0, 0, [])
+        self._tick = Tick([], [], [], {}, 0, 0, [])
         for group in self._groups.values():
             group.items, group.batch = (), None
         arrivals, self._arrivals = self._arrivals, {}
@@ -308,6 +325,8 @@ class LiveLog:
 
     def _skip(self, viewer: Viewer, now: float) -> None:
         viewer.skipped += self._tick.n
+        if self._tick.entries:
+            viewer.behind = self._tick.entries[-1].seq
         viewer.stale |= bool(self._tick.values)
         self._counters.gaps[GAP_SLOW] += self._tick.n
         if not viewer.stuck_at:
@@ -335,6 +354,9 @@ class LiveLog:
         if group.host:
             items += [item for item in tick.hosts if item not in items]
         items.sort(key=lambda item: item.off or self.off)
+        if viewer.behind:
+            viewer.peer.session.say(f.Behind(self.log, viewer.behind))
+            viewer.behind = Seq(0)
         skipped, viewer.skipped = viewer.skipped, 0
         stale, viewer.stale = viewer.stale, False
         return self._batch(group, items, len(tick.public) - counted, skipped, stale)
@@ -346,6 +368,8 @@ class LiveLog:
         frames: list[f.Frame] = []
         if skipped:
             frames.append(f.Gap(log, skipped, GAP_SLOW))
+        if tick.entries:
+            frames.append(f.Deliver(log, list(tick.entries)))
         if items:
             frames.append(f.Live(log, self.epoch, list(items)))
         if left:
@@ -360,7 +384,8 @@ class LiveLog:
         encode = group.codec.encode
         data = group.codec.join([encode(frame) for frame in frames]) if frames else b""
         shown = len(tick.public) - left
-        return Batch(log, shown, left, tick.shed, data)
+        seq = tick.entries[-1].seq if tick.entries else Seq(0)
+        return Batch(log, shown, left, tick.shed, data, seq)
 
 
 def _thin(rate: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hongyan.engine.callers import Caller
@@ -12,12 +13,18 @@ from hongyan.model.kind import Needs
 from hongyan.model.log import Entry, Member
 from hongyan.ports import Directory, Store
 
+Judge = Callable[[TenantId, str], tuple[str, ...]]  # words of a text that are not wanted
+
 
 class Loader:
     """Loads for one call at a time; keeps nothing."""
 
-    def __init__(self, store: Store, directory: Directory, cache: LogCache) -> None:
-        """Members and own logs come through the cache, the rest from the ports."""
+    def __init__(
+        self, store: Store, directory: Directory, cache: LogCache, judge: Judge | None = None
+    ) -> None:
+        """Members and own logs come through the cache, the rest from the ports; `judge` finds
+        the words of the filter in a text."""
+        self._judge = judge
         self._store, self._directory, self._cache = store, directory, cache
 
     def at_hand(self, state: LogState, needs: Needs) -> dict[str, Any] | None:
@@ -27,6 +34,8 @@ class Loader:
         if needs.members and state.large:
             return None
         loaded: dict[str, Any] = {}
+        if needs.judge and self._judge is not None:
+            loaded["words"] = self._judge(tenant_of(state.log), needs.judge)
         if needs.selves:
             selves: dict[UserId, Any] = {}
             tenant = tenant_of(state.log)
@@ -52,6 +61,8 @@ class Loader:
         """
         store, tenant, user = self._store, caller.tenant, caller.user
         loaded: dict[str, Any] = {}
+        if needs.judge and self._judge is not None:
+            loaded["words"] = self._judge(tenant, needs.judge)
         if needs.entries and member is not None and state.version:
             entries: dict[Seq, Entry] = {}
             for seq in needs.entries[:100]:

@@ -12,6 +12,7 @@ from hongyan.engine.notify import Notifier
 from hongyan.engine.pipeline import Pipeline
 from hongyan.engine.queries import Queries
 from hongyan.engine.sync import Reader
+from hongyan.engine.viewing import Viewing
 from hongyan.ports import Bus, Clock, Directory, Store
 from hongyan.telemetry import Metrics
 
@@ -32,3 +33,4 @@ class Parts(msgspec.Struct, frozen=True, gc=False):
     authenticator: Authenticator
     metrics: Metrics
     config: Config
+    viewing: Viewing | None = None

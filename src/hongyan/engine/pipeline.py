@@ -24,10 +24,12 @@ from hongyan.engine.commits import appended, commit_of, complete
 from hongyan.engine.hooks import Hooks, NoHooks
 from hongyan.engine.limits import CallLimits
 from hongyan.engine.logs import LogCache, LogState
-from hongyan.engine.needs import Loader
+from hongyan.engine.needs import Judge, Loader
+from hongyan.engine.viewing import Viewing
 from hongyan.model.errors import (
     BadArgs,
     Conflict,
+    Forbidden,
     GoingAway,
     HookDown,
     NoSuchLog,
@@ -37,7 +39,7 @@ from hongyan.model.errors import (
     UnknownCall,
 )
 from hongyan.model.ids import LOG, OP, LogId, Seq, check
-from hongyan.model.kind import NOTHING, Context, Kind, Rule, settings_of
+from hongyan.model.kind import NOTHING, Context, Decision, Kind, Rule, settings_of
 from hongyan.model.log import Commit, Committed, Member, Role
 from hongyan.ports import Bus, Clock, Directory, Store
 from hongyan.telemetry import Metrics
@@ -66,11 +68,14 @@ class Pipeline:
         settings: Mapping[str, Mapping[str, Any]],
         metrics: Metrics,
         hooks: Hooks | NoHooks | None = None,
+        viewing: Viewing | None = None,
+        judge: Judge | None = None,
     ) -> None:
         """`kinds` by code; `settings` by kind name, over the kind's defaults."""
         self._hooks = hooks or NoHooks()
         self._store, self._bus = store, bus
-        self._needs = Loader(store, directory, cache)
+        self._needs = Loader(store, directory, cache, judge)
+        self._viewing = viewing
         self._clock, self._cache, self._limits = clock, cache, limits
         self._metrics = metrics
         self._tokens = RandomTokens()
@@ -137,6 +142,8 @@ class Pipeline:
     def _prepare(self, job: Job) -> None:
         """Find the rule, decode the command, place the log, check tenant and limits."""
         call, caller, log = job.call, job.caller, job.call.log
+        if caller.guest is not None:
+            raise Forbidden("guests watch; to speak, log in")
         if log:
             if not log.startswith(caller.prefix):
                 raise NoSuchLog(f"no log {log}")
@@ -180,8 +187,14 @@ class Pipeline:
             token=self._tokens.next() if job.rule.draws else "",
             admin=caller.admin,
             settings=self._settings[job.kind.code],
+            spoke_ms=self._spoke(job),
             **loaded,
         )
+
+    def _spoke(self, job: Job) -> int:
+        if job.kind.live is None or self._viewing is None:
+            return 0
+        return self._viewing.spoke_ms(job.log, job.caller.user)
 
     # --- the fast way -----------------------------------------------------------------------
 
@@ -195,7 +208,8 @@ class Pipeline:
             return False  # would overtake calls that have to decide again
         member = state.members.get(job.caller.user)
         old = (flight is not None and flight.joins) or self._cache.behind(state)
-        if member is None and (old or state.large or job.rule.role is Role.NONE):
+        stranger = job.rule.role is Role.NONE and job.kind.live is None
+        if member is None and (old or state.large or stranger):
             return False
         context = self._context(job, state, member)
         if job.rule.needs is not None:
@@ -312,7 +326,16 @@ class Pipeline:
 
     def _decide(self, job: Job, state: LogState, context: Context) -> None:
         self._authorise(job, state, context)
+        if job.kind.live is not None and self._viewing is not None:
+            first = self._viewing.repeated(job)
+            if first is not None:
+                self._finish(job, first)
+                return
         decision = job.rule.decide(state.state, job.command, context)
+        if decision.passes:
+            assert self._viewing is not None, f"kind {job.kind.name} is not live here"
+            self._finish(job, self._viewing.said(job, state, decision, context.now_ms))
+            return
         commit = commit_of(job, state, context, decision)
         job.tries += 1
         flight = job.caller.flights.get(job.log)
@@ -322,6 +345,8 @@ class Pipeline:
         flight.count += 1
         flight.joins |= any(change.join for change in commit.members)
         future = self._store.commit(commit)
+        if decision.tells:
+            job.tells = decision
         future.add_done_callback(lambda settled: self._settled(job, commit, flight, settled))
 
     def _settled(
@@ -353,6 +378,8 @@ class Pipeline:
             if commit.members:
                 self._cache.expect(commit.log, done.roster)
             self._bus.publish(appended(commit, done))
+            if job.tells is not None:
+                self._tell(job, job.tells, done.at)
         ack = Ack(
             ref=job.call.ref,
             log=job.log,
@@ -363,6 +390,16 @@ class Pipeline:
             repeat=done.repeat,
         )
         self._finish(job, ack)
+
+    def _tell(self, job: Job, decision: Decision, at: int) -> None:
+        """The live part of a decision that is on disk. It may be lost, as what is live may be."""
+        state = self._cache.get(job.log)
+        if state is None or self._viewing is None:
+            return
+        try:
+            self._viewing.said(job, state, decision, at)
+        except Refusal as why:
+            logger.warning("not told to viewers", log=job.log, error=why.text)
 
     # --- out --------------------------------------------------------------------------------
 
@@ -388,6 +425,7 @@ class Pipeline:
         and believe that the call had failed.
         """
         later = refusal.retry and not isinstance(refusal, HookDown)
+        later |= bool(job.hash) and job.rule.passing
         if not job.hash or isinstance(refusal, BadArgs | UnknownCall) or later:
             self._finish(job, refusal)
         else:

@@ -11,6 +11,7 @@ from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
 from hongyan.engine.queries import PresenceQuery, Queries
 from hongyan.engine.sync import Reader, owned
+from hongyan.engine.viewing import Viewing
 from hongyan.model.errors import GoingAway, NotAMember, Overloaded
 from hongyan.model.ids import Seq, UserId
 from hongyan.model.log import Role
@@ -23,9 +24,15 @@ class Questions:
     """What an open session may ask. A refusal is raised; the gateway makes it a `fail`."""
 
     def __init__(
-        self, reader: Reader, queries: Queries, notifier: Notifier, cache: LogCache
+        self,
+        reader: Reader,
+        queries: Queries,
+        notifier: Notifier,
+        cache: LogCache,
+        viewing: Viewing | None = None,
     ) -> None:
         """Keeps nothing of its own."""
+        self._viewing = viewing
         self._reader, self._queries = reader, queries
         self._notifier, self._cache = notifier, cache
 
@@ -62,6 +69,8 @@ class Questions:
         """Push this log to this connection again. Raises NotAMember, NoSuchLog."""
         log = owned(frame.log, _who(peer)[0])
         state = await self._cache.load(log)
+        if state.kind.live is not None and self._viewing is not None:
+            return await self._viewing.subscribe(peer, frame, log)
         member = await self._cache.member(state, _who(peer)[1])
         if member is None or member.role is Role.NONE:
             raise NotAMember()
@@ -71,6 +80,8 @@ class Questions:
     async def unsubscribe(self, peer: Peer, frame: f.Unsubscribe) -> f.Frame:
         """Push this log to this connection no more. Raises Overloaded."""
         log = owned(frame.log, _who(peer)[0])
+        if self._viewing is not None and self._viewing.logs.leave(log, peer):
+            return f.Ack(ref=frame.ref, log=log, seq=Seq(0))
         if len(peer.muted) >= MOST_MUTED:
             raise Overloaded(f"{MOST_MUTED} logs are unsubscribed already")
         peer.muted.add(log)

@@ -82,6 +82,17 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
     live: tuple[Say, ...] = ()  # sent after the commit, if there is anything to commit
     counts: tuple[Count, ...] = ()
     values: tuple[Put, ...] = ()
+    dismiss: tuple[UserId, ...] = ()  # these may not watch any more: told, and let go
+
+    @property
+    def tells(self) -> bool:
+        """Whether viewers of a live log get something beside entries."""
+        return bool(self.live or self.counts or self.values or self.dismiss)
+
+    @property
+    def passes(self) -> bool:
+        """Whether there is nothing to commit, but something to tell."""
+        return self.tells and not (self.append or self.members or self.state is not None)
 
 
 Decide = Callable[[Any, Any, Context], Decision]
@@ -102,6 +113,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     creates: bool = False
     place: Callable[[Any, Context], LogId] | None = None
     draws: bool = False  # the rule wants a random `ctx.token`; else it is ""
+    passing: bool = False  # never commits: a refused call cannot have been done before
 
 
 class SignalRule(msgspec.Struct, frozen=True, gc=False):

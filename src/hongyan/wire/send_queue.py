@@ -45,6 +45,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     left: int
     shed: int
     data: bytes
+    seq: Seq = Seq(0)  # of the last entry in it, 0 = none: a dropped one is told by `behind`
 
     @property
     def n(self) -> int:
@@ -210,6 +211,8 @@ class SendQueue:
                     self._missed()
             elif isinstance(item, Batch):
                 self._gaps[item.log] = self._gaps.get(item.log, 0) + item.n
+                if item.seq:
+                    self._behind[item.log] = max(item.seq, self._behind.get(item.log, item.seq))
                 self.lost += item.n
                 self._place()
             elif item.seq:

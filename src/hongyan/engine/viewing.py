@@ -1,0 +1,268 @@
+"""Live logs and the rest of the engine: who may watch, what rules say, what was committed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from hongyan.engine.callers import Caller, Job
+from hongyan.engine.hub import Peer
+from hongyan.engine.live import LiveLog
+from hongyan.engine.live_logs import LiveLogs
+from hongyan.engine.logs import LogCache, LogState
+from hongyan.engine.sync import Reader
+from hongyan.model.errors import BadArgs, Clash, NoSuchLog
+from hongyan.model.ids import LogId, OpId, Seq, UserId
+from hongyan.model.kind import Context, Decision, Kind
+from hongyan.model.live import Lane, LiveItem, LiveSpec
+from hongyan.model.log import MAX_BODY_BYTES, Entry, Member, Role
+from hongyan.ports import Clock
+from hongyan.telemetry import Metrics
+from hongyan.wire.frames import Ack, Attached, Signal, Subscribe
+
+MOST_OPS = 10_000  # of a log, remembered so that a retry says nothing twice
+MOST_SPEAKERS = 50_000  # of a log, for slow mode
+
+DISMISSED = "dismissed"  # the signal to a viewer who may not watch any more
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Memory:
+    """What a live log remembers of those who spoke; bounded, gone with the log."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.ops: OrderedDict[tuple[UserId, OpId], tuple[bytes, int, int]] = OrderedDict()
+        self.spoke: OrderedDict[UserId, int] = OrderedDict()
+
+
+class Viewing:
+    """The live side of calls, subscriptions and commits. Only `subscribe` waits."""
+
+    def __init__(
+        self,
+        logs: LiveLogs,
+        cache: LogCache,
+        clock: Clock,
+        settings: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """`settings` by kind code, complete."""
+        self.logs = logs
+        self._cache, self._clock, self._settings = cache, clock, settings
+        self._memory: dict[LogId, tuple[int, Memory]] = {}  # with the epoch it belongs to
+
+    def show(self, metrics: Metrics) -> None:
+        """Put what the live logs count into the metrics."""
+        counters = self.logs.counters
+        metrics.gauge("live_logs", "Live logs held.", lambda: len(self.logs))
+        metrics.gauge("live_viewers", "Viewers of live logs.", lambda: self.logs.viewers)
+        for name in ("deliveries", "encodes", "ticks", "closed"):
+            metrics.gauge(
+                f"live_{name}",
+                f"Of live logs: {name}.",
+                lambda name=name: getattr(counters, name),  # type: ignore[misc]
+            )
+        for lane in Lane:
+            metrics.gauge(
+                f"live_shed_{lane.name.lower()}",
+                "Live items let go under overload.",
+                lambda lane=lane: counters.shed[lane],  # type: ignore[misc]
+            )
+        for reason in counters.gaps:
+            metrics.gauge(
+                f"live_gap_{reason}",
+                "Live items that viewers were told they did not get.",
+                lambda reason=reason: counters.gaps[reason],  # type: ignore[misc]
+            )
+
+    # --- watching -------------------------------------------------------------------------------
+
+    async def subscribe(self, peer: Peer, frame: Subscribe, log: LogId) -> Attached:
+        """Let a connection watch; the answer is queued at the moment from which everything
+        comes, so what is returned here is only said where that has not been.
+
+        Raises:
+            NoSuchLog; what the kind's `admit` raises; Overloaded.
+        """
+        state = await self._cache.load(log)
+        if not state.version:
+            raise NoSuchLog(f"no log {log}")
+        caller = peer.caller
+        assert caller is not None
+        member = await self._cache.member(state, caller.user)
+        context = self._context(caller, state, member)
+        state.kind.admit(state.state, context)
+        live = self.of(state)
+        host = state.kind.shows_all(state.state, context)
+        rate = 0 if host else self._rate(frame.rate, live.spec.rate)
+        items, missed = live.catch_up(frame.epoch, frame.after)
+        answer = Attached(
+            ref=frame.ref,
+            log=log,
+            epoch=live.epoch,
+            off=live.off,
+            items=items,
+            values=live.values.all(),
+            head=state.head,
+            rate=rate,
+            tick_ms=live.spec.tick_ms,
+            seq=live.values.seq,
+            state=Reader.state_view(state.kind, _encode(state.state), context.role),
+            missed=missed,
+        )
+
+        def attached() -> None:
+            answer.items, answer.missed = live.catch_up(frame.epoch, frame.after)
+            answer.off, answer.seq = live.off, live.values.seq
+            answer.values, answer.head = live.values.all(), state.head
+            peer.answer(answer)
+
+        self.logs.join(live, peer, rate=rate, host=host, attached=attached)
+        return answer
+
+    def of(self, state: LogState) -> LiveLog:
+        """The live log of this state, made where it is the first to be asked for."""
+        known = self.logs.get(state.log)
+        spec = state.kind.live_of(state.state) or state.kind.live or LiveSpec()
+        live = self.logs.hold(state.log, spec)
+        if known is None:
+            self._show(live, state.kind, state.state)
+        return live
+
+    def spoke_ms(self, log: LogId, user: UserId) -> int:
+        """When this user's last item here was taken; 0 = not known."""
+        memory = self._remembered(log)
+        return memory.spoke.get(user, 0) if memory is not None else 0
+
+    @staticmethod
+    def _rate(asked: int, usual: int) -> int:
+        """What a viewer is shown: never more than the log says."""
+        if not usual:
+            return min(asked, 1000)
+        return min(asked, usual) if asked else usual
+
+    def _context(self, caller: Caller, state: LogState, member: Member | None) -> Context:
+        return Context(
+            tenant=caller.tenant,
+            log=state.log,
+            user=caller.user,
+            device=caller.device,
+            op=OpId(""),
+            now_ms=self._clock.now_ms(),
+            role=member.role if member is not None else Role.NONE,
+            member=member,
+            head=state.head,
+            count=state.count,
+            token="",
+            admin=caller.admin,
+            settings=self._settings[state.kind.code],
+            guest=bool(caller.guest),
+        )
+
+    # --- what rules say -------------------------------------------------------------------------
+
+    def repeated(self, job: Job) -> Ack | None:
+        """The first answer to this op, where it was one without a commit. Raises Clash."""
+        memory = self._remembered(job.log)
+        known = memory.ops.get((job.caller.user, job.call.op)) if memory is not None else None
+        if known is None:
+            return None
+        digest, off, at = known
+        if digest != job.hash:
+            raise Clash("this op was used before with other arguments")
+        return _ack(job, off, at, repeat=True)
+
+    def said(self, job: Job, state: LogState, decision: Decision, now_ms: int) -> Ack:
+        """Do the live part of a decision. The ack is for a call that commits nothing.
+
+        Raises:
+            Overloaded: too much is said here at once. BadArgs: a body is too large. Full: too
+            many values. What came before in the same decision is done.
+        """
+        live = self.of(state)
+        caller, off = job.caller, 0
+        for say in decision.live:
+            body = _encode(say.body)
+            if len(body) > MAX_BODY_BYTES:
+                raise BadArgs(f"the body has {len(body)} bytes, at most {MAX_BODY_BYTES}")
+            item = LiveItem(
+                off=0,
+                type=say.type,
+                sender=caller.user,
+                at=now_ms,
+                body=msgspec.Raw(body),
+                lane=say.lane,
+                op=job.call.op,
+                device=caller.device,
+            )
+            off = live.say(item, say.audience, say.erases) or off
+        for count in decision.counts:
+            live.values.add(count.key, count.n)
+        for put in decision.values:
+            live.values.put(put.key, put.value)
+        for user in decision.dismiss:
+            for peer in live.peers_of(user):
+                peer.say(Signal(log=live.log, name=DISMISSED, user=user))
+                self.logs.leave(live.log, peer)
+        self._remember(live, job, off, now_ms, spoke=bool(decision.live))
+        self.logs.touched(live)
+        return _ack(job, off, now_ms)
+
+    def _remember(self, live: LiveLog, job: Job, off: int, now_ms: int, *, spoke: bool) -> None:
+        memory = self._remembered(live.log)
+        if memory is None:
+            memory = Memory()
+            self._memory[live.log] = (live.epoch, memory)
+        memory.ops[job.caller.user, job.call.op] = (job.hash, off, now_ms)
+        if len(memory.ops) > MOST_OPS:
+            memory.ops.popitem(last=False)
+        if spoke:
+            memory.spoke[job.caller.user] = now_ms
+            memory.spoke.move_to_end(job.caller.user)
+            if len(memory.spoke) > MOST_SPEAKERS:
+                memory.spoke.popitem(last=False)
+
+    def _remembered(self, log: LogId) -> Memory | None:
+        held, live = self._memory.get(log), self.logs.get(log)
+        if held is None:
+            return None
+        if live is None or live.epoch != held[0]:
+            del self._memory[log]
+            return None
+        return held[1]
+
+    # --- what was committed ---------------------------------------------------------------------
+
+    def appended(self, state: LogState, entries: Sequence[Entry], changed: bool) -> None:
+        """A commit: viewers get its entries, and the values that the new state says."""
+        live = self.logs.get(state.log)
+        if live is None:
+            return
+        if entries:
+            live.append(entries)
+        if changed:
+            live.spec = state.kind.live_of(state.state) or state.kind.live or live.spec
+            self._show(live, state.kind, state.state)
+        self.logs.touched(live)
+
+    @staticmethod
+    def _show(live: LiveLog, kind: Kind, state: Any) -> None:
+        for key, value in kind.values(state).items():
+            live.values.put(key, value)
+
+
+def _ack(job: Job, off: int, at: int, *, repeat: bool = False) -> Ack:
+    return Ack(
+        ref=job.call.ref,
+        stage="accepted",
+        log=job.log,
+        seq=Seq(off),
+        first=Seq(off),
+        at=at,
+        cls="live",
+        repeat=repeat,
+    )
