@@ -183,6 +183,7 @@ def build_engine(
         store=store,
         outlets=outlets or MemoryOutlets(),
         poster=poster or WebhookPoster(allow_private=config.webhooks.allow_private),
+        asking=poster or WebhookPoster(allow_private=config.webhooks.allow_private),
         clock=clock,
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -64,6 +65,15 @@ def back_end() -> Iterator[tuple[Back, str]]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def until(found: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """What `found` gives once it is something."""
+    end = time.monotonic() + seconds
+    while not (what := found()):
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.01)
+    return what
 
 
 class Web:
@@ -127,9 +137,8 @@ def test_WH11_WH12_WH13_a_webhook_over_http(web: Web, log: str) -> None:
         back.status = 500
         web.say("b", log, "ho")
         back.until(4)
-        dead: Any = []
-        while not dead:  # the second attempt was answered a moment ago
-            dead = web.ok("GET", f"{one}/dead?limit=1")["dead"]
+        # The second attempt was answered a moment ago.
+        dead = until(lambda: web.ok("GET", f"{one}/dead?limit=1")["dead"])
         assert (dead[0]["log"], dead[0]["error"]) == (log, "HTTP 500")
 
         shown = web.ask("GET", "/v1/webhooks").text + web.ask("GET", one).text
@@ -258,8 +267,7 @@ def test_WH11_WH12_webhooks_from_the_command_line(
         assert run("test", webhook, status=1).startswith("not taken: HTTP 500")
         web.say("k1", log, "hi")
         back.until(4)
-        while not (dead := run("dead", webhook)):
-            pass
+        dead = until(lambda: run("dead", webhook))
         assert "HTTP 500" in dead
         back.status = 204
         run("replay", webhook, status=2)
@@ -268,8 +276,7 @@ def test_WH11_WH12_webhooks_from_the_command_line(
         assert run("rotate", webhook).startswith("whsec_")
         back.status = 410
         web.say("k2", log, "ho")
-        while "410" not in run("list"):
-            pass
+        until(lambda: "410" in run("list"))
         back.status = 204
         assert run("enable", webhook) == "enabled\n"
         back.until(7)
@@ -297,12 +304,7 @@ def test_WH23_a_server_that_stops_answers_who_waits(tmp_path: Path) -> None:
         path = "/v1/consumers/crm?wait=30"
         thread = threading.Thread(target=lambda: heard.append(web.ask("GET", path)))
         thread.start()
-        metric = "hongyan_pulls_waiting 1.0"
-        for _ in range(400):
-            if metric in httpx.get(f"{web.url}/metrics").text:
-                break
-        else:
-            raise AssertionError("the request does not wait")
+        until(lambda: "hongyan_pulls_waiting 1.0" in httpx.get(f"{web.url}/metrics").text)
         process.stop()
         thread.join(30)
     assert (heard[0].status_code, heard[0].json()["events"]) == (200, [])

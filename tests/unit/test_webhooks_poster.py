@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -133,13 +134,13 @@ async def test_WH9_a_name_is_judged_by_the_address_that_is_connected_to(
     """A name that was public when it was looked at first, and leads inside now."""
     asked = 0
 
-    async def lookup(host: str, port: int, **more: Any) -> list[Any]:
+    def lookup(host: str, port: int, *more: Any) -> list[Any]:
         nonlocal asked
         asked += 1
         return [(2, 1, 6, "", ("127.0.0.1", port))]
 
     async with peer(OK) as target, poster(False) as sender:
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
         reply = await post(sender, f"http://rebind.example:{target.port}/")
         assert (reply.status, target.heads) == (0, [])
         assert "private network" in reply.error
@@ -151,11 +152,13 @@ async def test_WH9_a_private_answer_beside_a_public_one_is_not_used(
 ) -> None:
     from hongyan.adapters.webhook import _Lookup
 
-    async def lookup(host: str, port: int, **more: Any) -> list[Any]:
+    def lookup(host: str, port: int, *more: Any) -> list[Any]:
         return [(2, 1, 6, "", (address, port)) for address in ("10.0.0.1", "1.1.1.1", "127.0.0.1")]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", lookup)
-    found = await _Lookup(False).resolve("mixed.example", 443)
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    lookups = _Lookup(False)
+    found = await lookups.resolve("mixed.example", 443)
+    await lookups.close()
     assert [result["host"] for result in found] == ["1.1.1.1"]
 
 

@@ -11,6 +11,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ from hongyan.engine.webhooks_target import is_public
 from hongyan.ports import Reply
 
 CONNECT_S = 5.0
+LOOKUPS = 16  # names looked up at once
 MOST_CONNECTIONS = 256
 MOST_PER_HOST = 32
 MOST_RETRY_AFTER_S = 24 * 3600
@@ -33,16 +35,20 @@ class _Forbidden(OSError):
 
 
 class _Lookup(AbstractResolver):
-    """The system's resolver, without the answers that lead inside."""
+    """The system's resolver, without the answers that lead inside. It has threads of its own: a
+    tenant's slow name server must not hold up what else the process does in threads."""
 
     def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
+        self._pool = ThreadPoolExecutor(LOOKUPS, thread_name_prefix="hongyan-lookup")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        found = await loop.run_in_executor(
+            self._pool, _addresses, host, port, family, socket.SOCK_STREAM
+        )
         allowed: list[ResolveResult] = []
         for kind, _, proto, _, address in found:
             if self._allow_private or is_public(str(address[0])):
@@ -61,7 +67,8 @@ class _Lookup(AbstractResolver):
         return allowed
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Look-ups under way end by themselves."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 class WebhookPoster:
@@ -70,6 +77,7 @@ class WebhookPoster:
     def __init__(self, *, allow_private: bool) -> None:
         """Opens nothing before the first `post`. `allow_private` lets everything through."""
         self._allow_private = allow_private
+        self._lookup = _Lookup(allow_private)
         self._session: aiohttp.ClientSession | None = None
 
     async def post(
@@ -105,11 +113,12 @@ class WebhookPoster:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+            await self._lookup.close()
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             connector = aiohttp.TCPConnector(
-                resolver=_Lookup(self._allow_private),
+                resolver=self._lookup,
                 use_dns_cache=False,  # a name is judged anew for every connection
                 socket_factory=self._socket,
                 limit=MOST_CONNECTIONS,
@@ -130,6 +139,10 @@ class WebhookPoster:
         if not self._allow_private and not is_public(str(address[0])):
             raise _Forbidden(f"{address[0]} is in a private network")
         return socket.socket(family, kind, proto)
+
+
+def _addresses(*question: Any) -> list[Any]:
+    return socket.getaddrinfo(*question)  # found at each call, so that tests can stand in
 
 
 def _reason(exc: Exception) -> str:

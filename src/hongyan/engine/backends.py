@@ -44,16 +44,18 @@ class BackEnds:
         store: Store,
         outlets: Outlets,
         poster: Poster,
+        asking: Poster,
         clock: Clock,
     ) -> None:
-        """`kinds` by code. Owns `poster`: `stop` closes it."""
+        """`kinds` by code. Webhooks go out by `poster`, hooks by `asking`: slow targets of the
+        first must not take the connections of the second. Owns both: `stop` closes them."""
         settings, known = config.webhooks, names_of(kinds)
-        self._poster = poster
+        self._posters = (poster, asking)
         self.hooks = Hooks(
             known,
             {code: calls_of(kind) for code, kind in kinds.items()},
             outlets=outlets,
-            poster=poster,
+            poster=asking,
             clock=clock,
             allow_private=settings.allow_private,
             most=settings.per_tenant,
@@ -118,7 +120,8 @@ class BackEnds:
         self.drain()
         await self.webhooks.stop()
         await self.hooks.stop()
-        await self._poster.close()
+        for poster in self._posters:
+            await poster.close()
 
 
 def calls_of(kind: Kind) -> frozenset[str]:

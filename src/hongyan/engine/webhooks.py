@@ -22,6 +22,7 @@ from hongyan.ports import Clock, Outlets, Poster, Store
 
 logger = structlog.get_logger(__name__)
 
+STOP_S = 1.0  # for deliveries under way when a webhook changes; others are sent again
 LOAD_PAUSE_S = 2.0  # when the store cannot be read at start
 ROTATE_S = 24 * 3600  # how long a replaced secret signs on
 MOST_ROTATE_S = 30 * 24 * 3600
@@ -133,7 +134,7 @@ class Webhooks:
         """Have a courier for this webhook as it is now. Under the lock."""
         old = self._couriers.pop(webhook.id, None)
         if old is not None:
-            await old.stop(self._terms.timeout_s)
+            await old.stop(STOP_S)
         if not webhook.enabled or self._stopped:
             return
         courier = Courier(
