@@ -103,6 +103,7 @@ class Metrics:
         self.login_failures_total = 0
         self.ack_seconds = Histogram(ACK_BOUNDS)  # from the call to its ack
         self.loop_lag_seconds = Histogram(LAG_BOUNDS)
+        self.worst_lag = 0.0  # seconds, since somebody took it
         self._calls: dict[tuple[str, int], int] = {}
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
         self._labelled: dict[str, tuple[str, str, Callable[[], Mapping[str, float]]]] = {}
@@ -119,6 +120,11 @@ class Metrics:
         if key not in calls and len(calls) >= MAX_CALL_SERIES:
             key = ("other", code)
         calls[key] = calls.get(key, 0) + 1
+
+    def take_worst_lag(self) -> float:
+        """The longest that the loop was late, in seconds, since this was called before."""
+        worst, self.worst_lag = self.worst_lag, 0.0
+        return worst
 
     def calls(self) -> dict[tuple[str, int], int]:
         """How often each (name, code) was answered until now."""
@@ -211,7 +217,9 @@ async def measure_loop_lag(metrics: Metrics, every_s: float = 0.25) -> None:
     while True:
         due = loop.time() + every_s
         await asyncio.sleep(every_s)
-        metrics.loop_lag_seconds.add(max(0.0, loop.time() - due))
+        late = max(0.0, loop.time() - due)
+        metrics.loop_lag_seconds.add(late)
+        metrics.worst_lag = max(metrics.worst_lag, late)
 
 
 class LogSettings(Protocol):

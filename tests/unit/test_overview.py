@@ -70,12 +70,14 @@ async def test_CO8_quantiles_are_those_of_the_step() -> None:
     for _ in range(99):
         node.metrics.ack_seconds.add(0.002)
     node.metrics.ack_seconds.add(0.3)
+    node.metrics.worst_lag = 0.02
     await node.step()
     await node.step()
 
     series = node.overview.since(0)["series"]
 
     assert 1.0 < series["ack_p50"][0] <= 2.5
+    assert series["lag_worst"] == [20.0, 0.0]
     assert series["ack_p99"] == [2.5, None], "none answered in the second step: no value, not 0"
 
 

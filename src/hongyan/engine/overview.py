@@ -40,7 +40,7 @@ SERIES = (
     "groups",  # transactions of the store, per second
     "ack_p50",  # ms; nan where no call was answered
     "ack_p99",
-    "lag_p99",  # ms that the event loop was late
+    "lag_worst",  # ms that the event loop was late
     "queued",  # bytes that wait for slow connections
     "behind",  # send queues that overflowed, per second
     "gaps",  # commits not fanned out, per second
@@ -133,19 +133,18 @@ class Overview:
             "gaps": metrics.gaps_total,
             "cpu": self._usage().cpu_seconds,
             "ack": metrics.ack_seconds.counts(),
-            "lag": metrics.loop_lag_seconds.counts(),
         }
 
     def _gauges(self) -> dict[str, float]:
         metrics, hub = self._metrics, self._hub
-        ack, lag = self._before["ack"], self._before["lag"]
+        ack = self._before["ack"]
         return {
             "connections": len(hub.peers),
             "sessions": sum(map(len, hub.users.values())),
             "users": len(hub.users),
             "ack_p50": metrics.ack_seconds.quantile(0.5, ack) * 1000,
             "ack_p99": metrics.ack_seconds.quantile(0.99, ack) * 1000,
-            "lag_p99": metrics.loop_lag_seconds.quantile(0.99, lag) * 1000,
+            "lag_worst": metrics.take_worst_lag() * 1000,
             "queued": sum(peer.session.pending for peer in hub.peers),
             "memory": self._usage().memory_bytes,
         }

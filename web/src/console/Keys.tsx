@@ -1,7 +1,7 @@
 /** API keys: list, make, drop. */
 
 import { useState } from "preact/hooks";
-import { Button, confirm, Dialog, dictionary, IconButton } from "../ui/index.js";
+import { Button, confirm, Dialog, dictionary, IconButton, Input } from "../ui/index.js";
 import { moment } from "./format.js";
 import { useLoad } from "./loading.js";
 import { attempt, Await, Card, Copyable, Note, Pill, Table } from "./parts.js";
@@ -18,6 +18,8 @@ const words = dictionary(
     id: "Key",
     scopes: "Scopes",
     created: "Made",
+    user: "Speaks for",
+    userHint: "The user in whose name it sends",
     drop: "Drop",
     dropTitle: "Drop this key?",
     dropText: (id: string) => `Whoever uses ${id} is refused from now on. It cannot come back.`,
@@ -44,6 +46,8 @@ const words = dictionary(
     id: "密钥",
     scopes: "权限",
     created: "创建时间",
+    user: "代表用户",
+    userHint: "以哪个用户的名义发送",
     drop: "删除",
     dropTitle: "删除这个密钥？",
     dropText: (id: string) => `之后使用 ${id} 的请求都会被拒绝，且无法恢复。`,
@@ -68,6 +72,7 @@ const SCOPES = ["users", "send", "send_as", "read", "metrics", "admin"];
 interface Key {
   id: string;
   scopes: string[];
+  user: string;
   created_at: number;
 }
 
@@ -117,6 +122,7 @@ export function KeysPage() {
                     </span>
                   ),
                 },
+                { head: w.user, cell: (key) => key.user || "–" },
                 { head: w.created, cell: (key) => moment(key.created_at) },
                 {
                   head: w.drop,
@@ -151,12 +157,14 @@ export function KeysPage() {
 function Make({ onClose }: { onClose: () => void }) {
   const w = words();
   const [chosen, setChosen] = useState<string[]>([]);
+  const [user, setUser] = useState("");
+  const sends = chosen.includes("send");
   const [text, setText] = useState("");
   const [busy, setBusy] = useState(false);
   const make = async () => {
     setBusy(true);
     await attempt(async () => {
-      setText((await post<{ key: string }>("/v1/keys", { scopes: chosen })).key);
+      setText((await post<{ key: string }>("/v1/keys", { scopes: chosen, ...(sends && { user: user.trim() }) })).key);
     });
     setBusy(false);
   };
@@ -185,7 +193,7 @@ function Make({ onClose }: { onClose: () => void }) {
           <Button kind="plain" onClick={onClose}>
             {common().cancel}
           </Button>
-          <Button kind="primary" disabled={!chosen.length} busy={busy} onClick={() => void make()}>
+          <Button kind="primary" disabled={!chosen.length || (sends && !user.trim())} busy={busy} onClick={() => void make()}>
             {w.create}
           </Button>
         </>
@@ -211,6 +219,7 @@ function Make({ onClose }: { onClose: () => void }) {
           </label>
         ))}
       </fieldset>
+      {sends && <Input label={w.user} value={user} onInput={setUser} hint={w.userHint} required />}
     </Dialog>
   );
 }

@@ -35,7 +35,7 @@ const words = dictionary(
     delivered: "delivered",
     commits: "writes",
     groups: "syncs to disk",
-    lag: "p99",
+    lag: "worst",
     bytes: "bytes",
     behind: "behind",
     gaps: "gaps",
@@ -46,7 +46,9 @@ const words = dictionary(
     minutes: (n: number) => `${n} min`,
     pause: "Pause",
     go: "Go on",
-    paused: "paused",
+    paused: "Paused",
+    live: "Live",
+    lost: "No answer",
     server: "This node",
     version: "Version",
     node: "Node",
@@ -92,7 +94,7 @@ const words = dictionary(
     delivered: "投递",
     commits: "写入",
     groups: "落盘",
-    lag: "p99",
+    lag: "最差",
     bytes: "字节",
     behind: "落后",
     gaps: "缺口",
@@ -104,6 +106,8 @@ const words = dictionary(
     pause: "暂停",
     go: "继续",
     paused: "已暂停",
+    live: "实时",
+    lost: "没有应答",
     server: "本节点",
     version: "版本",
     node: "节点",
@@ -172,6 +176,7 @@ export function Overview() {
     <div class="page">
       {wrong.value && <Problem error={wrong.value} />}
       <div class="page-tools">
+        <Live answer={answer} paused={paused} />
         <Choice
           label={w.range}
           value={minutes}
@@ -194,6 +199,28 @@ export function Overview() {
         </div>
       )}
     </div>
+  );
+}
+
+/** Whether the numbers are of now, and of which server. */
+function Live({ answer, paused }: { answer: Answer | null; paused: boolean }) {
+  const w = words();
+  const state = wrong.value ? "offline" : paused ? "away" : "online";
+  const text = wrong.value ? w.lost : paused ? w.paused : w.live;
+  return (
+    <p class="live">
+      <span class={`presence presence-${state}`}>
+        <span class="presence-dot" />
+        {text}
+      </span>
+      {answer && (
+        <>
+          <span>{answer.node}</span>
+          <span>{`hongyan ${answer.version}`}</span>
+          <span>{`${w.uptime} ${span(answer.now - answer.started_at)}`}</span>
+        </>
+      )}
+    </p>
   );
 }
 
@@ -328,7 +355,7 @@ function Charts({ view, window }: { view: Kept; window: number }) {
         title={w.chartLag}
         format={millis}
         least={5}
-        lines={[line("lag_p99", w.lag, 2, true)]}
+        lines={[line("lag_worst", w.lag, 2, true)]}
       />
       <Chart
         {...shared}

@@ -95,7 +95,7 @@ export function Table<T>(props: TableProps<T>) {
                 <td
                   key={column.head}
                   role="cell"
-                  class={`${column.right ? "right" : ""} ${column.lead ? "lead" : ""}`}
+                  class={`${column.right ? "right" : ""} ${column.lead ? "lead" : ""} ${column.quiet && column.right ? "act" : ""}`}
                 >
                   <span class="cell-head" aria-hidden="true">
                     {!column.quiet && column.head}
