@@ -103,7 +103,7 @@ export class Keeper {
   save(changes: Iterable<readonly [string, unknown]>): Promise<void> {
     for (const [key, value] of changes) this.#next.set(key, value);
     const done = new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }));
-    this.#running ??= this.#write().finally(() => (this.#running = undefined));
+    this.#running ??= this.#write();
     return done;
   }
 
@@ -120,17 +120,18 @@ export class Keeper {
   }
 
   async #write(): Promise<void> {
-    const store = await this.opened; // and what the same turn of the loop brings goes together
     while (this.#waiting.length) {
+      await Promise.resolve(); // what the same turn of the loop brings goes together
       const [changes, waiting] = [this.#next, this.#waiting];
       this.#next = new Map();
       this.#waiting = [];
       try {
-        await store.put(changes);
+        await (await this.opened).put(changes);
         for (const { resolve } of waiting) resolve();
       } catch (error) {
         for (const { reject } of waiting) reject(error);
       }
     }
+    this.#running = undefined; // in the same step as the look above: nothing slips in between
   }
 }

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { Clash, createClient, Full, IndexedStore, MemoryStore, Stopped } from "../src/index.js";
 import type { Client, ClientOptions, Storage } from "../src/index.js";
+import { Keeper } from "../src/store.js";
 import { FakeServer, until } from "./fakes.js";
 
 let server: FakeServer;
@@ -211,6 +212,18 @@ class SlowStore extends MemoryStore implements Storage {
     for (const go of this.waiting.splice(0)) go();
   }
 }
+
+it("the keeper writes what comes at any moment, also while it ends: G3", async () => {
+  const keeper = new Keeper(Promise.resolve(new MemoryStore()));
+  for (let steps = 0; steps < 20; steps++) {
+    const first = keeper.save([["a", steps]]);
+    for (let step = 0; step < steps; step++) await Promise.resolve();
+    await Promise.all([first, keeper.save([["b", steps]])]);
+  }
+  const broken = new Keeper(Promise.reject(new Error("no database")));
+  await expect(broken.save([["a", 1]])).rejects.toThrow("no database");
+  await expect(broken.save([["a", 1]])).rejects.toThrow("no database");
+});
 
 it("the database keeps keys in order and all changes or none", async () => {
   const store = await IndexedStore.open("kv-test");
