@@ -9,6 +9,7 @@ export { fileLink, forgetLink, linkTo, type FileRef } from "./links.js";
 export { ChatAvatar, titleOf, UserAvatar } from "./names.js";
 export { notifying, setNotifying, type Notifying } from "./notify.js";
 export { learn, nameOf, personOf, presenceOf, typingIn, type Person, type Presence } from "./people.js";
+export { reasonFor, reasonOf } from "./reasons.js";
 export {
   activityOf, ADMIN, byActivity, isChat, isDirect, isGroup, MEMBER, NONE, OWNER, peerOf, settingsOf, stateOf,
   type RowSettings, type RowState,

@@ -2,7 +2,7 @@
 
 import { batch, computed, signal } from "@preact/signals";
 import { createClient, type Client, type InboxRow, type PendingCall, type Status } from "@hongyan/sdk";
-import { deviceId, enterBy, getToken, HttpRefusal, logOut, type Me, whoAmI } from "./login.js";
+import { deviceId, enterBy, getToken, logOut, type Me, whoAmI } from "./login.js";
 import { forgetPictures } from "./offline.js";
 import { byActivity } from "./rows.js";
 import { eraseHash } from "./view.js";
@@ -67,9 +67,9 @@ export async function begin(): Promise<void> {
   let who: Me | null;
   try {
     who = await whoAmI();
-  } catch (error) {
-    if (error instanceof HttpRefusal && error.status < 500) throw error;
-    who = remembered(); // no network, or no server: go on with the cache
+    if (!who) localStorage.removeItem(LAST); // logged out from elsewhere: no cache for this one
+  } catch {
+    who = remembered(); // no network, or the server is busy: go on with the cache
   }
   if (who) await enter(who);
   else phase.value = "out";

@@ -149,7 +149,7 @@ function Writing(props: { log: string; sent: () => void; editLast: () => boolean
   };
 
   const onKeyDown = (e: KeyboardEvent) => {
-    if (e.isComposing) return; // an input method is choosing a word
+    if (e.isComposing || e.keyCode === 229) return; // an input method is choosing a word
     if (offers.length) {
       if (e.key === "ArrowDown" || e.key === "ArrowUp") {
         e.preventDefault();

@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { place } from "../ui/index.js";
+import { place, useBackdrop } from "../ui/index.js";
 import { EMOJI, recentEmoji, usedEmoji } from "./emoji.js";
 import { words } from "./words.js";
 
@@ -29,7 +29,10 @@ function Picker({ ask }: { ask: Asked }) {
   const ref = useRef<HTMLDialogElement>(null);
   const [recent] = useState(recentEmoji);
   const w = words();
-  const close = () => (asked.value = null);
+  const close = () => {
+    asked.value = null;
+  };
+  const backdrop = useBackdrop(ref, close);
   useLayoutEffect(() => {
     const box = ref.current;
     if (!box) return;
@@ -73,7 +76,7 @@ function Picker({ ask }: { ask: Asked }) {
         e.preventDefault();
         close();
       }}
-      onMouseDown={(e) => e.target === ref.current && close()}
+      {...backdrop}
       onKeyDown={move}
     >
       {group(w.recent, recent)}

@@ -1,7 +1,7 @@
 /** Who has got and who has read a message. */
 
 import { useEffect, useState } from "preact/hooks";
-import { client, isDirect, me, nameOf, peerOf, rows, UserAvatar } from "../session/index.js";
+import { client, isDirect, me, nameOf, peerOf, reasonOf, rows, UserAvatar } from "../session/index.js";
 import { Dialog, fullWhen, Spinner } from "../ui/index.js";
 import { inspected } from "./focus.js";
 import type { MessageItem } from "./items.js";
@@ -27,7 +27,7 @@ export function InfoDialog({ log, item }: { log: string; item: MessageItem }) {
     client()
       .query<ReceiptAnswer>("receipts", { seq: item.seq }, log)
       .then(setFound)
-      .catch((e: unknown) => setError(e instanceof Error ? e.message : String(e)));
+      .catch((e: unknown) => setError(reasonOf(e)));
   }, []);
   const without = (users: readonly string[] = []) => users.filter((u) => u !== self);
   const read = without(found?.read_by);

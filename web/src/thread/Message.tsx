@@ -9,6 +9,7 @@ import { ContentBody, isPicture } from "./Content.js";
 import { recalledTexts, selection, task, composeNow, toggleSelected, lit } from "./focus.js";
 import { type Reach, reactionsOf } from "./folded.js";
 import type { MessageItem, PendingItem } from "./items.js";
+import { nameIn } from "./members.js";
 import { isBigEmoji } from "./linkify.js";
 import { cancelUpload, retryUpload, uploads } from "./uploads.js";
 import { words } from "./words.js";
@@ -93,7 +94,7 @@ export const Message = memo(function Message(props: MessageProps) {
       <div class="msg-body">
         <div class={bubbleClass(item.body, item.own)}>
           {group && !item.own && item.first && (
-            <b class={`msg-name name-${hue(item.from)}`}>{nameOf(item.from)}</b>
+            <b class={`msg-name name-${hue(item.from)}`}>{nameIn(log, item.from)}</b>
           )}
           {item.body.forward && (
             <p class="msg-forward">{w.forwardedFrom(nameOf(item.body.forward.author))}</p>

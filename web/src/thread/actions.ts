@@ -1,6 +1,6 @@
 /** What can be done with a message, and the menu that offers it. */
 
-import { ADMIN, client, contentLine, isGroup, me, OWNER, rows, stateOf } from "../session/index.js";
+import { ADMIN, client, contentLine, isGroup, me, OWNER, reasonOf, rows, stateOf } from "../session/index.js";
 import { confirm, type MenuItem, openMenu, toast } from "../ui/index.js";
 import { composeNow, forwarding, inspected, recalledTexts, selection, task, toggleSelected } from "./focus.js";
 import type { MessageItem } from "./items.js";
@@ -13,7 +13,7 @@ const EDIT_MS = 24 * 3_600_000;
 
 /** Show why a call was refused. What fails for lack of a network stays in the outbox instead. */
 export function tell(error: unknown): void {
-  toast(words().failedCall(error instanceof Error ? error.message : String(error)), { kind: "bad" });
+  toast(words().failedCall(reasonOf(error)), { kind: "bad" });
 }
 
 export function call(log: string, name: string, args: Record<string, unknown>): void {

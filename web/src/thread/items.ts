@@ -162,6 +162,7 @@ export function echoOf(
   call: PendingCall,
   authorOf: (seq: number) => string,
   forwarded: (sources: readonly { log: string; seq: number }[]) => string,
+  reason: (code: number, text: string) => string = (_, text) => text,
 ): PendingItem | null {
   if (call.name !== "chat.send" && call.name !== "chat.forward") return null;
   const args = call.args as SendArgs;
@@ -180,7 +181,7 @@ export function echoOf(
     first: true,
     last: true,
     sending: call.state,
-    error: call.error?.text ?? "",
+    error: call.error ? reason(call.error.code, call.error.text) : "",
     body,
     upload: "",
   };

@@ -1,7 +1,7 @@
-/** Members of a group for mentions: asked for once per group and visit. */
+/** Members of a group, for mentions and nicknames: asked for once per group and visit. */
 
 import { signal, type Signal } from "@preact/signals";
-import { client, isGroup, learn, me, nameOf, onLogin, personOf } from "../session/index.js";
+import { client, isGroup, learn, me, nameOf, onLogin, personOf, rows } from "../session/index.js";
 import type { Mentionable } from "./mentions.js";
 
 interface MemberRow {
@@ -11,7 +11,9 @@ interface MemberRow {
 }
 
 const MOST = 1000; // of a larger group the first ones can be completed, everybody can be typed
+const SMALL = 300; // members up to which nicknames are shown beside messages
 const known = new Map<string, Signal<readonly Mentionable[]>>();
+const nicknames = new Map<string, string>(); // by log and user
 
 /** Those who can be mentioned here, without oneself. Empty until they are there. */
 export function mentionables(log: string): readonly Mentionable[] {
@@ -31,22 +33,28 @@ async function load(log: string, cell: Signal<readonly Mentionable[]>): Promise<
       const { users } = await client().query<{ users: { user: string; name: string; avatar: string }[] }>("users", { ids });
       for (const person of users) learn(person);
     }
+    for (const m of members) nicknames.set(`${log} ${m.user}`, m.nickname ?? "");
     cell.value = members
       .filter((m) => m.user !== me.peek()?.user)
       .map((m) => ({ user: m.user, name: m.nickname || personOf(m.user).peek().name || m.user }));
   } catch {
-    known.delete(log); // offline: asked again with the next "@"
+    if (cell.peek().length === 0) known.delete(log); // offline: asked again with the next "@"
   }
 }
 
-/** Somebody came or went: ask again. */
+/** Somebody came, went or changed the nickname: ask again. */
 export function forgetMembers(log: string): void {
-  known.delete(log);
+  const cell = known.get(log);
+  if (cell) void load(log, cell);
 }
 
-/** How a mention is written: the name, or the id where the name has spaces. */
-export function handleOf(m: Mentionable): string {
-  return m.user ? m.name || nameOf(m.user) : m.name;
+/** How a person is called in a conversation: the nickname there, else the name. */
+export function nameIn(log: string, user: string): string {
+  if (isGroup(log) && (rows.peek().get(log)?.count ?? 0) <= SMALL) mentionables(log);
+  return nicknames.get(`${log} ${user}`) || nameOf(user);
 }
 
-onLogin(() => () => known.clear());
+onLogin(() => () => {
+  known.clear();
+  nicknames.clear();
+});

@@ -2,7 +2,7 @@
 
 import { computed, type ReadonlySignal, signal, type Signal } from "@preact/signals";
 import type { Entry, Replica } from "@hongyan/sdk";
-import { client, entryLine, isDirect, me, outbox, rows } from "../session/index.js";
+import { client, entryLine, isDirect, me, outbox, reasonFor, reasonOf, rows } from "../session/index.js";
 import { dayOf } from "../ui/index.js";
 import { cursorsByEntries, type Cursors } from "./folded.js";
 import { echoOf, type Item, itemsOf, type PendingItem } from "./items.js";
@@ -72,7 +72,7 @@ export class ThreadStore {
       this.refresh();
       this.ready.value = true;
     } catch (error) {
-      this.error.value = error instanceof Error ? error.message : String(error);
+      this.error.value = reasonOf(error);
     }
     void this.askReceipts();
   }
@@ -241,6 +241,7 @@ export class ThreadStore {
         call,
         (seq) => this.get(seq)?.entry.from ?? "",
         (sources) => w.forwarding(sources.length),
+        reasonFor,
       );
       if (echo) found.push(echo);
     }

@@ -40,6 +40,8 @@ interface FileAnswer {
 const PIECE = 4 * 1024 * 1024; // bytes in one request
 const RETRIES = [500, 1500, 4000, 8000, 15000]; // ms between tries while the link is bad
 
+const CUT = ""; // the error of an upload that had no answer: it goes on with the next connection
+
 /** All uploads of this tab, in the order in which they were begun. */
 export const uploads = signal<readonly Upload[]>([]);
 
@@ -108,7 +110,6 @@ async function say(upload: Upload, answer: FileAnswer): Promise<void> {
 }
 
 function failed(id: string, error: unknown): void {
-  running.delete(id);
   let text = error instanceof Error ? error.message : String(error);
   if (error instanceof DetailedError) {
     const body = error.originalResponse?.getBody();
@@ -116,7 +117,7 @@ function failed(id: string, error: unknown): void {
       const problem = JSON.parse(body ?? "") as { detail?: string; title?: string };
       text = problem.detail ?? problem.title ?? text;
     } catch {
-      text = ""; // no answer at all: the words for that are the page's
+      text = CUT; // no answer at all
     }
   }
   patch(id, { state: "failed", error: text });
@@ -165,12 +166,14 @@ export async function sendFile(
   run(upload);
 }
 
-/** Go on with an upload that failed. */
+/** Go on with an upload that failed, from where it stopped. */
 export function retryUpload(id: string): void {
   const upload = uploads.value.find((u) => u.id === id);
   if (!upload) return;
   patch(id, { state: "uploading", error: "" });
-  run(upload);
+  const begun = running.get(id);
+  if (begun) begun.start();
+  else run(upload);
 }
 
 /** Stop an upload and forget it; the server forgets what it has of it. */
@@ -180,6 +183,20 @@ export async function cancelUpload(id: string): Promise<void> {
   await tus?.abort(true).catch(() => undefined); // it expires there by itself
 }
 
-onLogin(() => () => {
-  for (const { id } of uploads.value) void cancelUpload(id);
+/** Ask before the tab closes over a file that is not up yet. */
+function warn(e: BeforeUnloadEvent): void {
+  if (uploads.peek().length) e.preventDefault();
+}
+
+onLogin((made) => {
+  addEventListener("beforeunload", warn);
+  const off = made.on("status", (now) => {
+    if (now.state !== "open") return;
+    for (const u of uploads.peek()) if (u.state === "failed" && u.error === CUT) retryUpload(u.id);
+  });
+  return () => {
+    off();
+    removeEventListener("beforeunload", warn);
+    for (const { id } of uploads.peek()) void cancelUpload(id);
+  };
 });

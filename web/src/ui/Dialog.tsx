@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
 import { Button, IconButton } from "./Button.js";
+import { useBackdrop } from "./backdrop.js";
 import { dictionary } from "./i18n.js";
 import "./dialog.css";
 
@@ -27,6 +28,7 @@ export interface DialogProps {
 export function Dialog(props: DialogProps) {
   const ref = useRef<HTMLDialogElement>(null);
   const id = useId();
+  const backdrop = useBackdrop(ref, props.onClose);
   useEffect(() => {
     const dialog = ref.current;
     dialog?.showModal();
@@ -42,9 +44,7 @@ export function Dialog(props: DialogProps) {
         e.preventDefault();
         props.onClose();
       }}
-      onMouseDown={(e) => {
-        if (e.target === ref.current) props.onClose(); // the backdrop belongs to the dialog
-      }}
+      {...backdrop}
     >
       <div class="dialog-body">
         <header class="dialog-head">

@@ -3,6 +3,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
+import { useBackdrop } from "./backdrop.js";
 import { Icon, type IconName } from "./icons.js";
 import { dictionary } from "./i18n.js";
 import "./dialog.css";
@@ -65,6 +66,7 @@ export function place(box: HTMLElement, at: MenuSpec["at"]): void {
 
 function Menu({ spec }: { spec: MenuSpec }) {
   const ref = useRef<HTMLDialogElement>(null);
+  const backdrop = useBackdrop(ref, closeMenu);
   useLayoutEffect(() => {
     const box = ref.current;
     if (!box) return;
@@ -102,7 +104,7 @@ function Menu({ spec }: { spec: MenuSpec }) {
         e.preventDefault();
         closeMenu();
       }}
-      onMouseDown={(e) => e.target === ref.current && closeMenu()}
+      {...backdrop}
       onContextMenu={(e) => {
         e.preventDefault();
         if (e.target === ref.current) closeMenu();

@@ -1,4 +1,5 @@
 export { Avatar, hue, initials, type AvatarProps } from "./Avatar.js";
+export { useBackdrop } from "./backdrop.js";
 export { Button, IconButton, type ButtonProps, type IconButtonProps } from "./Button.js";
 export { askLine, confirm, Dialog, DialogHost, type DialogProps } from "./Dialog.js";
 export { Input, Select, Switch, TextArea, type InputProps, type SwitchProps } from "./Field.js";
