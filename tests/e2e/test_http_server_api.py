@@ -16,6 +16,7 @@ from http_rig import MAIN, PASSWORD, Service, assert_problem, text, until
 from hongyan.engine import persons
 from hongyan.model.ids import UserId
 from hongyan.ports import Evicted
+from hongyan.wire import frames as f
 
 
 @pytest.fixture
@@ -176,6 +177,10 @@ async def test_HA12_keys_make_no_administrators_and_leave_them_alone(service: Se
         ("PATCH", "/v1/users/admin", {"name": "x"}),
     ):
         assert_problem(await ask(service, method, path, token, body), 403, 209)
+    named = await ask(service, "PATCH", "/v1/me", token, {"name": "x"}, Hongyan_User="admin")
+    assert_problem(named, 403, 209)
+    own = await ask(service, "PATCH", "/v1/users/admin", await key(service, "admin"), {"name": "A"})
+    assert own.json()["name"] == "A"
 
 
 async def test_HA12_a_key_of_another_tenant_sees_nobody(service: Service) -> None:
@@ -366,6 +371,31 @@ async def test_HA16_an_export_holds_all_that_is_kept_of_a_person(
     assert found[-1] == {"piece": "end", "logs": 3, "entries": len(entries)}
 
 
+async def test_HA16_an_export_reads_on_only_as_it_is_taken(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, bob, direct = await service.talk()
+    await say(service, direct, bob, *(f"m{n}" for n in range(40)))
+    monkeypatch.setattr(persons, "SCAN", 10)
+    store, read = service.node.gateway._p.store, 0
+    entries = store.entries
+
+    async def counted(*args: Any, **fields: Any) -> Any:
+        nonlocal read
+        read += 1
+        return await entries(*args, **fields)
+
+    monkeypatch.setattr(store, "entries", counted)
+    by = await service.node.authenticator.authenticate(await key(service, "admin"))
+    found = await service.node.gateway.persons.export(by, "bob")
+    async for piece in found:
+        if piece["piece"] == "entry":
+            break
+    assert read == 1
+    assert len([piece async for piece in found if piece["piece"] == "entry"]) == 39
+    assert read == 4
+
+
 async def test_HA17_an_erased_person_leaves_an_id_and_nothing_else(service: Service) -> None:
     alice, bob, direct = await service.talk()
     carol = await service.join("carol")
@@ -463,6 +493,28 @@ async def test_HA17_an_erasure_that_was_cut_off_goes_on(
     finished = await erasures.erase(by, "bob")
     assert (finished.done, finished.entries) == (True, len(left))
     assert set(await texts(service, direct, alice)) == {""}
+
+
+async def test_HA17_what_was_on_its_way_is_erased_too(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, bob, direct = await service.talk()
+    await say(service, direct, bob, "m1")
+    gateway = service.node.gateway
+    who = await service.node.authenticator.authenticate(bob)
+    blank = gateway.erasures._blank
+
+    async def late(log: Any, user: Any, state: Any, **fields: Any) -> None:
+        await blank(log, user, state, **fields)
+        if not fields:  # after the first look at the log a call of before the shutting lands
+            said = text("late")
+            raw = msgspec.Raw(msgspec.json.encode(said["args"]))
+            await gateway.call(who, f.Call(ref=1, name=said["name"], op="late", log=log, args=raw))
+
+    monkeypatch.setattr(gateway.erasures, "_blank", late)
+    by = await service.node.authenticator.authenticate(await key(service, "admin"))
+    assert (await gateway.erasures.erase(by, "bob")).entries == 2
+    assert await texts(service, direct, alice) == ["", ""]
 
 
 async def test_HA17_two_who_ask_at_once_wait_for_one_erasure(service: Service) -> None:

@@ -197,6 +197,8 @@ class Accounts:
             if account is None:
                 raise NoSuchUser
             _alive(account)
+            if account.admin and by.scopes and not by.admin:
+                raise Forbidden("only an administrator changes administrators")
             account = replace(
                 account,
                 name=account.name if name is None else name,

@@ -111,23 +111,31 @@ class Erasures:
 
     async def _all(self, account: User, state: Erased) -> None:
         tenant, user, p = account.tenant, account.user, self._p
+        heads: dict[LogId, int] = {}
         for log in await logs_of(p, tenant, user):
+            heads[log] = await self._head(log)
             await self._blank(log, user, state)
             if log == self_log(tenant, user):
                 await self._commit(log, user, "state", state=b"{}")
             else:
                 await self._part(account, log)
             state.logs += 1
+        for log in await logs_of(p, tenant, user):  # what was on its way when the account shut
+            await self._blank(log, user, state, after=heads.get(log, 0))
         for key in await p.directory.keys(tenant):
             if key.user == user:
                 await p.directory.drop_key(tenant, key.id)
         await p.directory.forget_devices(tenant, user)
         state.done = True
 
-    async def _blank(self, log: LogId, user: UserId, state: Erased) -> None:
-        """Recall all that the user said, whatever the age of it."""
+    async def _head(self, log: LogId) -> int:
+        info = await self._p.store.info(log)
+        return info.head if info else 0
+
+    async def _blank(self, log: LogId, user: UserId, state: Erased, *, after: int = 0) -> None:
+        """Recall all that the user said after a seq, whatever the age of it."""
         own = kind_of(log) == "u"
-        async for page in authored(self._p, log, user):
+        async for page in authored(self._p, log, user, after=after):
             targets = [
                 entry.seq
                 for entry in page
@@ -171,8 +179,7 @@ class Erasures:
     async def _call(self, account: User, log: LogId, name: str, args: dict[str, str]) -> None:
         caller = Caller(account.tenant, account.user, DEVICE)
         raw = msgspec.Raw(msgspec.json.encode(args))
-        info = await self._p.store.info(log)
-        op = hashed_name("erase", name, str(info.head if info else 0), *args.values())
+        op = hashed_name("erase", name, str(await self._head(log)), *args.values())
         await _patiently(
             lambda: self._p.pipeline.call(
                 caller, Call(ref=1, name=name, op=OpId(op), log=log, args=raw)

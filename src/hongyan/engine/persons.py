@@ -140,12 +140,15 @@ async def logs_of(parts: Parts, tenant: TenantId, user: UserId) -> list[LogId]:
     return sorted({log for log, _ in await parts.store.heads(tenant, user, after=-1)})
 
 
-async def authored(parts: Parts, log: LogId, user: UserId) -> AsyncIterator[list[Entry]]:
-    """A user's own entries of a log, also those the user may not read any more, page by page."""
+async def authored(
+    parts: Parts, log: LogId, user: UserId, *, after: int = 0
+) -> AsyncIterator[list[Entry]]:
+    """A user's own entries of a log from `after` on to its present head, also those the user may
+    not read any more, page by page."""
     info = await parts.store.info(log)
     if info is None:
         return
-    for low in range(info.floor, info.head + 1, SCAN):
+    for low in range(max(info.floor, after + 1), info.head + 1, SCAN):
         high = min(low + SCAN - 1, info.head)
         found = await parts.store.entries(log, low=Seq(low), high=Seq(high))
         yield [entry for entry in found if entry.sender == user]
