@@ -1,8 +1,7 @@
 /** Choose a day, and go to what was said then. */
 
 import { useState } from "preact/hooks";
-import { reasonOf } from "../login/reasons.js";
-import { client, openChat, panel, phone } from "../session/index.js";
+import { client, openChat, panel, phone, reasonOf } from "../session/index.js";
 import { Dialog, Spinner, toast } from "../ui/index.js";
 import { Calendar } from "./Calendar.js";
 import { type Day, seqAt, startOf } from "./dates.js";

@@ -2,8 +2,7 @@
 
 import type { Entry } from "@hongyan/sdk";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { reasonOf } from "../login/reasons.js";
-import { client } from "../session/index.js";
+import { client, reasonOf } from "../session/index.js";
 
 /** A message that was found; `pos` orders hits, the newest is the highest. */
 export interface Hit {

@@ -1,7 +1,7 @@
 /** What may be done with a conversation from the list and its details. */
 
 import type { InboxRow, Json } from "@hongyan/sdk";
-import { tried } from "../login/reasons.js";
+import { tried } from "../login/tried.js";
 import {
   client, closeChat, currentLog, isGroup, openChat, OWNER, panel, type RowSettings, settingsOf, titleOf,
 } from "../session/index.js";

@@ -77,7 +77,7 @@ export function listed(
   for (const row of all) {
     if (!passes(row, "all") && !passes(row, "archived")) continue;
     const score = Math.max(...namesOf(row).map((name) => rank(name, wanted)));
-    if (score > 0) scored.push([score, row]);
+    if (score > 1) scored.push([score, row]);
   }
   return scored.sort((a, b) => b[0] - a[0] || before(a[1], b[1])).map(([, row]) => row);
 }

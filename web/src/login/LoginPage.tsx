@@ -1,13 +1,10 @@
 /** Log in, make an account where that is open, or become the first administrator. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import {
-  claimAdmin, entered, HttpRefusal, logIn, outBecause, signUp,
-} from "../session/index.js";
+import { claimAdmin, entered, HttpRefusal, logIn, outBecause, reasonOf, signUp } from "../session/index.js";
 import { Button, Icon, Input, type LangChoice, langChoice, setLang } from "../ui/index.js";
 import { type LoginForm, type Mode, type Wrong, wrongIn } from "./checks.js";
 import { PasswordInput } from "./PasswordInput.js";
-import { reasonOf } from "./reasons.js";
 import { words } from "./words.js";
 import "./login.css";
 

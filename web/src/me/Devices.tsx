@@ -1,7 +1,8 @@
 /** Where the person is logged in. */
 
+import { reasonOf } from "../session/index.js";
 import { useEffect, useState } from "preact/hooks";
-import { reasonOf, tried } from "../login/reasons.js";
+import { tried } from "../login/tried.js";
 import { Button, confirm, fullWhen, Icon, shortWhen, Spinner, toast } from "../ui/index.js";
 import { type Device, logOutDevice, readDevices } from "./account.js";
 import { words } from "./words.js";

@@ -1,7 +1,7 @@
 import { useRef, useState } from "preact/hooks";
 import { PasswordInput } from "../login/PasswordInput.js";
-import { codeOf, reasonOf } from "../login/reasons.js";
-import { me } from "../session/index.js";
+import { codeOf } from "../login/tried.js";
+import { me, reasonOf } from "../session/index.js";
 import { Button, toast } from "../ui/index.js";
 import { changePassword } from "./account.js";
 import { words } from "./words.js";

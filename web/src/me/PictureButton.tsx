@@ -1,6 +1,7 @@
+import { reasonOf } from "../session/index.js";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { codeOf, reasonOf } from "../login/reasons.js";
+import { codeOf } from "../login/tried.js";
 import { dictionary, Icon, toast } from "../ui/index.js";
 import { uploadPicture } from "./picture.js";
 import "./me.css";

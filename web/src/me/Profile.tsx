@@ -1,7 +1,7 @@
 /** Name and picture. */
 
 import { useEffect, useState } from "preact/hooks";
-import { tried } from "../login/reasons.js";
+import { tried } from "../login/tried.js";
 import { me, personOf, UserAvatar } from "../session/index.js";
 import { Button, Input, toast } from "../ui/index.js";
 import { changeAccount, readAccount } from "./account.js";

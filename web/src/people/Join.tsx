@@ -2,8 +2,8 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { codeOf, reasonOf } from "../login/reasons.js";
-import { client, openChat, rows } from "../session/index.js";
+import { codeOf } from "../login/tried.js";
+import { client, openChat, reasonOf, rows } from "../session/index.js";
 import { eraseHash } from "../session/view.js";
 import { Button, Dialog, Input, toast } from "../ui/index.js";
 import { type Invitation, invitationIn } from "./invitation.js";

@@ -1,7 +1,7 @@
 /** Pictures, files and links of a conversation. */
 
 import { useState } from "preact/hooks";
-import { tried } from "../login/reasons.js";
+import { tried } from "../login/tried.js";
 import { fileLink, linkTo, nameOf, openChat, panel, phone } from "../session/index.js";
 import { Button, duration, EmptyState, fileSize, fullWhen, Icon, IconButton, shortWhen, Spinner } from "../ui/index.js";
 import { words } from "./detailWords.js";

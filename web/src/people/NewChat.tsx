@@ -1,7 +1,7 @@
 /** Begin a conversation: with a person, as a new group, or by a link. */
 
 import { useState } from "preact/hooks";
-import { tried } from "../login/reasons.js";
+import { tried } from "../login/tried.js";
 import { client, openChat, overlay, type Person } from "../session/index.js";
 import { Button, Dialog, Icon, IconButton, type IconName, Input, Select, Switch } from "../ui/index.js";
 import { startDirect, usePeople, contacts } from "./finding.js";

@@ -1,6 +1,6 @@
 /** The block list: in the person's own log. */
 
-import { tried } from "../login/reasons.js";
+import { tried } from "../login/tried.js";
 import { client, me, rows } from "../session/index.js";
 
 /** Who is blocked, and since when (ms). */

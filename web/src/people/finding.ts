@@ -1,8 +1,9 @@
 /** People to talk to: looked up on the server while one types. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { reasonOf } from "../login/reasons.js";
-import { client, isDirect, learn, me, openChat, peerOf, type Person, personOf, rows } from "../session/index.js";
+import {
+  client, isDirect, learn, me, openChat, peerOf, type Person, personOf, reasonOf, rows,
+} from "../session/index.js";
 import { rank } from "../find/matching.js";
 import { toast } from "../ui/index.js";
 

@@ -2,8 +2,7 @@
 
 import type { Entry } from "@hongyan/sdk";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { reasonOf } from "../login/reasons.js";
-import { client, type Content, type MessageBody } from "../session/index.js";
+import { client, type Content, type MessageBody, reasonOf } from "../session/index.js";
 
 export interface Kept {
   entry: Entry;

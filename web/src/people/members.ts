@@ -1,8 +1,7 @@
 /** The members of a group, page by page. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { reasonOf } from "../login/reasons.js";
-import { client } from "../session/index.js";
+import { client, reasonOf } from "../session/index.js";
 
 export interface Member {
   user: string;
