@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -103,6 +104,39 @@ async def test_B3_an_upload_that_breaks_off_leaves_nothing(blobs: Blobs) -> None
         await blobs.put(broken(), "x/y", most=100)
 
     assert await blobs.info(hashlib.sha256(b"half").hexdigest()) is None
+
+
+async def test_B10_a_file_is_taken_over(blobs: Blobs, tmp_path: Path) -> None:
+    digest = hashlib.sha256(PICTURE).hexdigest()
+    for _ in range(2):  # the second time it is there
+        source = tmp_path / "source"
+        source.write_bytes(PICTURE)
+        info = await blobs.adopt(source, digest, "image/png")
+        assert (info.digest, info.size, info.media_type) == (digest, len(PICTURE), "image/png")
+        assert not source.exists()
+        assert await blobs.info(digest) == info
+        assert await whole(blobs, digest) == PICTURE
+    with pytest.raises(NoSuchEntry):
+        await blobs.adopt(source, digest, "image/png")
+
+
+async def test_B10_a_file_of_another_file_system_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = LocalDiskBlobs(tmp_path / "blobs", ManualClock(NOW))
+    source, real = tmp_path / "source", Path.replace
+    source.write_bytes(PICTURE)
+
+    def replace(path: Path, target: Path) -> Path:
+        if path == source:
+            raise OSError(errno.EXDEV, "another file system")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    info = await blobs.adopt(source, hashlib.sha256(PICTURE).hexdigest(), "image/png")
+    assert await whole(blobs, info.digest) == PICTURE
+    assert not source.exists() and list((tmp_path / "blobs" / "tmp").iterdir()) == []
+    await blobs.close()
 
 
 SIZE = len(PICTURE)
