@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from webhook_rig import ADMIN, KNOWN, OTHER, QUICK, URL, A, B, C, Shop
 
 from hongyan.engine.identity import Identity
+from hongyan.engine.webhooks_feed import SharedFeed
 from hongyan.model.errors import BadArgs, Forbidden, Full, NoSuchEntry, StoreDown
 from hongyan.model.ids import LogId, TenantId, UserId
-from hongyan.ports import Reply
+from hongyan.ports import FeedItem, Reply
 
 NO = Reply(500)
 
@@ -446,3 +447,66 @@ def test_WH4_kinds_are_those_of_this_server() -> None:
 
     assert names_of(KINDS).items() >= KNOWN.items()
     assert PRIVATE in names_of(KINDS).values()
+
+
+async def test_WH1_webhooks_at_the_same_place_share_one_reading(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Shop() as shop:
+        for _ in range(6):
+            await shop.make()
+        reads = 0
+        real = shop.store.feed
+
+        async def counted(*, after: int, limit: int) -> list[FeedItem]:
+            nonlocal reads
+            reads += 1
+            return await real(after=after, limit=limit)
+
+        monkeypatch.setattr(shop.store, "feed", counted)
+        await shop.say(A, "1")
+        await shop.target.until(lambda: len(shop.target.taken) == 6)
+    assert reads <= 4  # where each reads for itself: 12
+
+
+async def test_WH1_a_reading_that_began_before_a_commit_does_not_hide_it() -> None:
+    shop = Shop()
+    feed, gate, began = SharedFeed(shop.store), asyncio.Event(), asyncio.Event()
+    real = shop.store.feed
+
+    async def slow(*, after: int, limit: int) -> list[FeedItem]:
+        found = await real(after=after, limit=limit)
+        began.set()
+        await gate.wait()
+        return found
+
+    shop.store.feed = slow  # type: ignore[method-assign]
+    await shop.say(A, "1")
+    first = asyncio.create_task(feed.feed(after=0, limit=9))
+    same = asyncio.create_task(feed.feed(after=0, limit=9))
+    await asyncio.wait_for(began.wait(), 10)
+    await shop.say(A, "2")
+    feed.wake()
+    later = asyncio.create_task(feed.feed(after=0, limit=9))
+    gate.set()
+    assert [len(await task) for task in (first, same, later)] == [1, 1, 2]
+    assert (await first) is (await same)
+
+
+async def test_WH1_a_reading_that_fails_or_finds_nothing_is_not_kept() -> None:
+    """The hint of a commit may get lost, and a store may be down for a while."""
+    shop = Shop()
+    feed = SharedFeed(shop.store)
+    assert await feed.feed(after=0, limit=9) == []
+    await shop.say(A, "1")  # and no wake
+    assert len(await feed.feed(after=0, limit=9)) == 1
+    real = shop.store.feed
+
+    async def broken(*, after: int, limit: int) -> list[FeedItem]:
+        raise StoreDown("for a while")
+
+    shop.store.feed = broken  # type: ignore[method-assign]
+    with pytest.raises(StoreDown):
+        await feed.feed(after=1, limit=9)
+    shop.store.feed = real  # type: ignore[method-assign]
+    assert await feed.feed(after=1, limit=9) == []

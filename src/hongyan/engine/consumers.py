@@ -34,6 +34,14 @@ TURN = 64 * 1024  # bytes of entries decoded in one go on the loop, about 1 ms
 NO_WORDS = " "  # to Search: there is nothing to find now, but a later edit may bring words
 
 
+class Feed(Protocol):
+    """What a consumer reads; a Store is one."""
+
+    async def feed(self, *, after: int, limit: int) -> list[FeedItem]:
+        """See Store.feed."""
+        ...
+
+
 class Sink(Protocol):
     """Where a consumer's entries go, and where its position lives."""
 
@@ -89,7 +97,7 @@ class Consumer:
     def __init__(
         self,
         name: str,
-        store: Store,
+        store: Feed,
         sink: Sink,
         clock: Clock,
         *,

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from hongyan.engine.identity import Identity
 from hongyan.engine.webhooks_courier import Courier, Terms, error_of, post, taken
 from hongyan.engine.webhooks_events import body_of, check_filters, iso
+from hongyan.engine.webhooks_feed import SharedFeed
 from hongyan.engine.webhooks_signing import check_secret, new_secret, rotated
 from hongyan.engine.webhooks_target import check_url
 from hongyan.model.errors import Forbidden, Full, NoSuchEntry
@@ -89,6 +90,7 @@ class Webhooks:
         self._store, self._outlets, self._poster = store, outlets, poster
         self._clock, self._terms = clock, terms
         self._allow_private, self._most = allow_private, most
+        self._feed = SharedFeed(store)
         self._couriers: dict[str, Courier] = {}
         self._changing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,6 +104,7 @@ class Webhooks:
 
     def wake(self) -> None:
         """Something was committed. Never waits."""
+        self._feed.wake()
         for courier in self._couriers.values():
             courier.wake()
 
@@ -140,6 +143,7 @@ class Webhooks:
         courier = Courier(
             webhook,
             self._known,
+            feed=self._feed,
             store=self._store,
             outlets=self._outlets,
             poster=self._poster,

@@ -19,7 +19,7 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
-from hongyan.engine.consumers import Consumer, wait_for
+from hongyan.engine.consumers import Consumer, Feed, wait_for
 from hongyan.engine.webhooks_events import Wanted, body_of, event_of, iso
 from hongyan.engine.webhooks_signing import sign
 from hongyan.model.ids import LogId, Seq
@@ -60,6 +60,7 @@ class Courier:
         webhook: Webhook,
         known: Mapping[str, str],
         *,
+        feed: Feed,
         store: Store,
         outlets: Outlets,
         poster: Poster,
@@ -89,7 +90,7 @@ class Courier:
         self._replays = True  # there may be dead letters to send again
         self._ending = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._consumer = Consumer(f"webhook {webhook.id}", store, self, clock, batch=BATCH, share=1)
+        self._consumer = Consumer(f"webhook {webhook.id}", feed, self, clock, batch=BATCH, share=1)
 
     # --- life -------------------------------------------------------------------------------
 
