@@ -5,7 +5,7 @@ import { useRef } from "preact/hooks";
  * Close a `<dialog>` by a click beside it. Only a press that began there counts: not the end of
  * the long press that opened it, and not a selection of words that was drawn too far.
  */
-export function useBackdrop(ref: RefObject<HTMLDialogElement>, close: () => void) {
+export function useBackdrop(ref: RefObject<HTMLDialogElement | null>, close: () => void) {
   const began = useRef(false);
   const beside = (e: MouseEvent) => {
     const box = ref.current;
