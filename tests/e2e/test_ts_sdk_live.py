@@ -118,6 +118,16 @@ async def test_G7_a_wrong_token_is_replaced(program: Path, service: Service) -> 
             await run.close()
 
 
+async def test_G8_what_the_documentation_shows(program: Path, service: Service) -> None:
+    alice, bob, log = await service.talk()
+    url = str(service.http.base_url)
+    run = await Program.start(program, "snippets", url, alice, bob, log, "auto")
+    try:
+        assert await run.line(DONE_S) == "done"
+    finally:
+        await run.close()
+
+
 async def test_G7_falls_back_and_climbs_without_loss(program: Path, service: Service) -> None:
     """No WebSocket: a stream. A proxy that holds streams back: polls. All mended: WebSocket."""
     alice, bob, log = await service.talk()

@@ -13,8 +13,11 @@ import type { Cut, Refusal } from "./refusal.js";
 /** Any JSON value. */
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** Gives an access token for every connection. Throw `LoggedOut` to stop the client for good. */
-export type GetToken = () => Promise<string>;
+/**
+ * Gives an access token, for every connection. `fresh`: the last one was refused, do not give it
+ * again. Throw `LoggedOut` to stop the client for good.
+ */
+export type GetToken = (fresh: boolean) => Promise<string>;
 
 /** `auto` tries WebSocket, then server-sent events, then long-polling, and climbs back. */
 export type TransportName = "websocket" | "sse" | "poll";

@@ -236,15 +236,18 @@ class Device implements Client {
       headers.set("authorization", `Bearer ${token}`);
       return this.#endpoint.fetch(httpUrl(this.#endpoint.url, path), { ...init, headers });
     };
-    this.#token ??= this.options.getToken();
-    const token = await this.#token.catch((error: unknown) => {
+    const response = await request(await this.#tokenNow(false));
+    if (response.status !== 401 || init.body instanceof ReadableStream) return response;
+    return request(await this.#tokenNow(true));
+  }
+
+  #tokenNow(fresh: boolean): Promise<string> {
+    if (fresh) this.#token = undefined;
+    this.#token ??= this.options.getToken(fresh).catch((error: unknown) => {
       this.#token = undefined;
       throw error;
     });
-    const response = await request(token);
-    if (response.status !== 401 || init.body instanceof ReadableStream) return response;
-    this.#token = this.options.getToken();
-    return request(await this.#token);
+    return this.#token;
   }
 
   async #started(): Promise<Core> {

@@ -110,7 +110,8 @@ export class Core implements Host, Owner {
   async lead(): Promise<void> {
     const { token, large } = await this.load();
     if (this.over) return;
-    const session = new Session(this.identity, new Heads(token, large));
+    const heads = new Heads(token, large);
+    const session = new Session(this.identity, heads, this.transports.length > 1 ? 6_000 : 10_000);
     const { getToken } = this.options;
     this.inbox.token = token;
     this.shell = new Shell(this, getToken, this.endpoint, this.transports, session);

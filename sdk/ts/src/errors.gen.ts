@@ -3,7 +3,7 @@
 import { BadRequest, Denied, Transient, kinds } from "./refusal.js";
 
 /** Every class a code stands for, by name. */
-export const KINDS = kinds("101 BadFrame 102 FrameTooBig 103 UnknownFrame 104 OutOfState 105 UnknownCall 106 BadArgs 107 BadId 108 NoSuchLog 109 NoSuchEntry 110 Clash 111 TooLate 112 BadState 113 Full 114 NoSuchUser 115 UnsupportedVersion 120 BadOffset 121 BadChecksum 122 Gone 123 BadFile 201 Unauthenticated 202 NotAMember 203 RoleTooLow 204 Muted 205 Blocked 206 Kicked 207 Disabled 208 WrongPassword 209 Forbidden 210 RefusedByHook 301 StoreDown 302 Conflict 303 TooFast 304 Overloaded 305 TooManyInFlight 306 GoingAway 307 TooSlow 308 Replaced 309 TimedOut 310 HookDown 320 UploadBusy");
+export const KINDS = kinds("101 BadFrame 102 FrameTooBig 103 UnknownFrame 104 OutOfState 105 UnknownCall 106 BadArgs 107 BadId 108 NoSuchLog 109 NoSuchEntry 110 Clash 111 TooLate 112 BadState 113 Full 114 NoSuchUser 115 UnsupportedVersion 120 BadOffset 121 BadChecksum 122 Gone 123 BadFile 201 Unauthenticated 202 NotAMember 203 RoleTooLow 204 Muted 205 Blocked 206 Kicked 207 Disabled 208 WrongPassword 209 Forbidden 210 RefusedByHook 211 Unwanted 301 StoreDown 302 Conflict 303 TooFast 304 Overloaded 305 TooManyInFlight 306 GoingAway 307 TooSlow 308 Replaced 309 TimedOut 310 HookDown 320 UploadBusy");
 
 /** The bytes are not a frame of this protocol. */
 export const BadFrame = /* @__PURE__ */ KINDS.get("BadFrame") as typeof BadRequest;
@@ -120,6 +120,10 @@ export type Forbidden = InstanceType<typeof Forbidden>;
 /** The operator's own back end was asked and refused this; the text is what it says. */
 export const RefusedByHook = /* @__PURE__ */ KINDS.get("RefusedByHook") as typeof Denied;
 export type RefusedByHook = InstanceType<typeof RefusedByHook>;
+
+/** The text holds words that are not wanted here; say it in others. */
+export const Unwanted = /* @__PURE__ */ KINDS.get("Unwanted") as typeof Denied;
+export type Unwanted = InstanceType<typeof Unwanted>;
 
 /** The outcome is unknown: retry with the same op_id, never with a new one. */
 export const StoreDown = /* @__PURE__ */ KINDS.get("StoreDown") as typeof Transient;

@@ -196,10 +196,11 @@ export class Shell implements Line {
   // --- inside -------------------------------------------------------------------------------
 
   async #once(): Promise<string> {
+    const fresh = this.#why instanceof Unauthenticated;
     this.#why = undefined;
     let token: string;
     try {
-      token = await this.#getToken();
+      token = await this.#getToken(fresh);
     } catch (error) {
       if (error instanceof Denied) this.#why = error;
       else this.#failed(`no token: ${String(error)}`);

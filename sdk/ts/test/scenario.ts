@@ -10,6 +10,7 @@ import { createInterface } from "node:readline";
 import WebSocket from "ws";
 
 import { createClient, Refusal, Unauthenticated } from "../src/index.js";
+import { hello, watch } from "./snippets.js";
 import type { Client, ClientOptions, Json, SocketClass, TransportName } from "../src/index.js";
 
 const [name, url, tokenA, tokenB, log, transport] = process.argv.slice(2) as [
@@ -130,19 +131,33 @@ async function fallback(): Promise<void> {
   await Promise.all([alice.close(), bob.close()]);
 }
 
-/** A token that is not taken stops nothing: a new one is asked for. */
+/** A token that is not taken stops nothing: a fresh one is asked for, also by `http`. */
 async function token(): Promise<void> {
-  const tokens = ["nonsense", tokenA];
-  let asked = 0;
-  const alice = await person(tokenA, "web-a", { getToken: async () => tokens[Math.min(asked++, 1)]! });
+  const asked: boolean[] = [];
+  const getToken = async (fresh: boolean) => {
+    asked.push(fresh);
+    return fresh ? tokenA : "nonsense";
+  };
+  const alice = await person(tokenA, "web-a", { getToken });
   const errors: unknown[] = [];
   alice.on("status", ({ error }) => error && errors.push(error));
   await alice.connected(15_000);
   assert.ok(errors[0] instanceof Unauthenticated, String(errors[0]));
-  assert.equal(asked, 2);
+  assert.deepEqual(asked, [false, true]);
+  assert.equal((await alice.http("/v1/inbox")).status, 200);
+  assert.equal((await alice.http("/v1/inbox")).status, 200);
+  assert.deepEqual(asked, [false, true, false, true]);
   await alice.close();
 }
 
-await { chat, fallback, token }[name]!();
+/** What the documentation shows. */
+async function snippets(): Promise<void> {
+  await watch(url, async () => tokenB, log, async (seen) => {
+    await hello(url, async () => tokenA, log);
+    await until(() => seen.length > 0);
+  });
+}
+
+await { chat, fallback, token, snippets }[name]!();
 say("done");
 process.exit(0);
