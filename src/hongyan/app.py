@@ -389,7 +389,7 @@ class Server:
         """The HTTP routes beside those that every engine has."""
         return [
             lambda requests: SessionRoutes(requests, node.sessions, bus.publish).routes(),
-            lambda requests: ConsoleRoutes(requests, node.operations, bus.publish).routes(),
+            lambda requests: ConsoleRoutes(requests, node.operations).routes(),
             lambda requests: WebhookRoutes(requests, node.back_ends.webhooks).routes(),
             lambda requests: HookRoutes(requests, node.back_ends.hooks).routes(),
             lambda requests: PullRoutes(requests, node.back_ends.pulls).routes(),

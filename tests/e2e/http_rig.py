@@ -70,7 +70,7 @@ class Service:
             metrics=self.metrics,
             parts=[
                 lambda requests: SessionRoutes(requests, sessions, self.bus.publish).routes(),
-                lambda requests: ConsoleRoutes(requests, operations, self.bus.publish).routes(),
+                lambda requests: ConsoleRoutes(requests, operations).routes(),
             ],
             trail=operations.trail,
         )

@@ -15,12 +15,13 @@ from hongyan.engine.hub import Hub, Peer
 from hongyan.engine.identity import Identity
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.presence import Presence
-from hongyan.model.errors import BadArgs, Forbidden, Kicked, NoSuchLog, NoSuchUser
+from hongyan.model.errors import BadArgs, Forbidden, NoSuchLog, NoSuchUser
 from hongyan.model.ids import LOG, USER, DeviceId, LogId, Seq, UserId, check, tenant_of, user_key
 from hongyan.model.log import Entry
-from hongyan.ports import Clock, Device, Directory, Evicted, Store, User
+from hongyan.ports import Clock, Device, Directory, Store, User
 
 MAX_PEOPLE = 100
+MAX_NAMED = 20
 MAX_ROWS = 200
 MAX_ENTRIES = 100
 MAX_SHOWN = 200  # connections of one log or user in an answer
@@ -56,7 +57,8 @@ class Inspector:
     async def people(
         self, who: Identity, *, prefix: str = "", after: str = "", limit: int = 50
     ) -> dict[str, Any]:
-        """Accounts whose id begins with `prefix`, by id, after `after`.
+        """Accounts whose id begins with `prefix`, by id, after `after`; with the first page also
+        a few others whose name has a word that begins so (`named`).
 
         Raises: Forbidden. BadArgs: `limit` is not 1 to 100.
         """
@@ -64,14 +66,19 @@ class Inspector:
         if not 1 <= limit <= MAX_PEOPLE:
             raise BadArgs(f"limit must be 1 to {MAX_PEOPLE}")
         found: list[User] = []
+        begun = bool(after)
         if prefix and after < prefix:
             found += await self._directory.users(who.tenant, [UserId(prefix)])
             after = prefix
         found += await self._directory.list_users(who.tenant, after=after, limit=limit + 1)
         fitting = [account for account in found if account.user.startswith(prefix)]
-        page = fitting[:limit]
+        page, named = fitting[:limit], []
+        if prefix and not begun:
+            by_name = await self._directory.find_users(who.tenant, prefix, limit=MAX_NAMED)
+            named = [account for account in by_name if not account.user.startswith(prefix)]
         return {
             "users": [{**_account(account), **self._state(account)} for account in page],
+            "named": [{**_account(account), **self._state(account)} for account in named],
             "more": len(fitting) > limit,
         }
 
@@ -133,22 +140,6 @@ class Inspector:
             "next": last,
             "more": more,
         }
-
-    async def kick(self, who: Identity, user: str, device: str = "") -> list[Evicted]:
-        """Log `device` out, or all devices of the user: their logins are refused from now on.
-        Publish what is returned: it ends their connections.
-
-        Raises: Forbidden, BadId, NoSuchUser.
-        """
-        account = await self._account(who, user)
-        devices = await self._directory.devices(account.tenant, account.user)
-        wanted = [d for d in devices if d.epoch > d.kicked and device in ("", d.device)]
-        for found in wanted:
-            await self._directory.revoke(account.tenant, account.user, found.device)
-        return [
-            Evicted(account.tenant, account.user, found.device, found.epoch, Kicked.code)
-            for found in wanted
-        ]
 
     async def _account(self, who: Identity, user: str) -> User:
         must_be_admin(who)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,19 +11,13 @@ from starlette.routing import Route
 
 from hongyan.engine.operations import Operations
 from hongyan.model.errors import BadArgs
-from hongyan.ports import AuditFilter, Hint
+from hongyan.ports import AuditFilter
 from hongyan.transport.audited import note
 from hongyan.transport.declare import Count, Doc, Param
 from hongyan.transport.requests import Requests, json_answer, route
 
 LOG_PATH = "/v1/admin/logs/{tenant}/{kind}/{name}"
 MOST = 2**53 - 1  # what JSON carries exactly
-
-
-class KickRequest(msgspec.Struct):
-    """`POST /v1/admin/users/{user}/kick`: log one device out, or all of them ("")."""
-
-    device: str = ""
 
 
 class ContentsRequest(msgspec.Struct):
@@ -53,13 +46,11 @@ _LIMIT = Param("limit", "How many at most.", Count)
 
 
 class ConsoleRoutes:
-    """The handlers. Hints of who must be disconnected go to the bus."""
+    """The handlers. They only read: what is changed is changed where everybody does."""
 
-    def __init__(
-        self, requests: Requests, operations: Operations, publish: Callable[[Hint], None]
-    ) -> None:
-        """`publish` is the bus'."""
-        self._requests, self._operations, self._publish = requests, operations, publish
+    def __init__(self, requests: Requests, operations: Operations) -> None:
+        """The engine decides who may."""
+        self._requests, self._operations = requests, operations
 
     def routes(self) -> list[Route]:
         """All of them."""
@@ -122,13 +113,6 @@ class ConsoleRoutes:
                     Param("after", "Only rows with a higher useq.", Count),
                     _LIMIT,
                 ),
-            ),
-            route(
-                "/v1/admin/users/{user}/kick",
-                "POST",
-                self.kick,
-                _doc("Log a user's devices out", body=KickRequest),
-                audit="users.kick",
             ),
         ]
 
@@ -231,20 +215,6 @@ class ConsoleRoutes:
             limit=_number(request, "limit", 100),
         )
         return json_answer(found)
-
-    async def kick(self, request: Request) -> Response:
-        """Log devices out."""
-        who = await self._requests.identity(request)
-        body = await self._requests.body(request, KickRequest)
-        user = request.path_params["user"]
-        note(request, user, device=body.device or "*")
-        hints = await self._operations.inspector.kick(who, user, body.device)
-        self._tell(hints)
-        return json_answer({"devices": [hint.device for hint in hints]})
-
-    def _tell(self, hints: Sequence[Hint]) -> None:
-        for hint in hints:
-            self._publish(hint)
 
     # --- logs -------------------------------------------------------------------------------
 

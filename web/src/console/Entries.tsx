@@ -77,6 +77,25 @@ interface Sized extends Entry {
 
 const LIMIT = 30;
 
+/** The words of a body that has some; "" for all others. */
+export function wordsIn(body: unknown): string {
+  const content = (body as { content?: { text?: unknown } } | null)?.content;
+  return typeof content?.text === "string" ? content.text : "";
+}
+
+/** What was written, as text where it is text; else as it is stored. */
+function Body({ body }: { body: unknown }) {
+  const text = wordsIn(body);
+  const raw = JSON.stringify(body);
+  return text ? (
+    <span class="body" title={raw}>
+      {text}
+    </span>
+  ) : (
+    <code class="body">{raw}</code>
+  );
+}
+
 export function Entries({ path, head }: { path: string; log: string; head: number }) {
   const w = words();
   const [entries, setEntries] = useState<Sized[]>([]);
@@ -158,7 +177,7 @@ export function Entries({ path, head }: { path: string; log: string; head: numbe
               reason === null ? (
                 <span class="quiet">{w.hidden}</span>
               ) : (
-                <code class="body">{JSON.stringify(entry.body)}</code>
+                <Body body={entry.body} />
               ),
           },
         ]}

@@ -11,7 +11,7 @@ import { get } from "./session.js";
 
 const words = dictionary(
   {
-    find: "Beginning of a user id",
+    find: "Beginning of a user id or name",
     title: "Accounts",
     user: "User",
     name: "Name",
@@ -25,7 +25,7 @@ const words = dictionary(
     none: "Nobody is called so.",
   },
   {
-    find: "用户 ID 的开头",
+    find: "用户 ID 或名称的开头",
     title: "账号",
     user: "用户",
     name: "名称",
@@ -54,6 +54,8 @@ export interface Account {
 
 interface Page {
   users: Account[];
+  /** Found by their name. */
+  named: Account[];
   more: boolean;
 }
 
@@ -79,7 +81,7 @@ function Search() {
   }, [text, asked]);
   const path = `/v1/admin/users?limit=50&prefix=${encodeURIComponent(asked)}`;
   const first = useLoad(path, () => get<Page>(path), 10_000);
-  const [rest, setRest] = useState<{ path: string; page: Page } | null>(null);
+  const [later, setRest] = useState<{ path: string; page: Page } | null>(null);
   const [busy, setBusy] = useState(false);
   return (
     <div class="page">
@@ -97,8 +99,9 @@ function Search() {
       <Card title={w.title} flush>
         <Await of={first}>
           {(page) => {
-            const more = rest?.path === path ? rest.page : null;
+            const more = later?.path === path ? later.page : null;
             const users = [...page.users, ...(more?.users ?? [])];
+            const rest = more ?? page;
             const load = async () => {
               setBusy(true);
               await attempt(async () => {
@@ -106,15 +109,15 @@ function Search() {
                 const next = await get<Page>(`${path}&after=${last}`);
                 setRest({
                   path,
-                  page: { users: [...(more?.users ?? []), ...next.users], more: next.more },
+                  page: { ...next, users: [...(more?.users ?? []), ...next.users] },
                 });
               });
               setBusy(false);
             };
             return (
               <>
-                <Users users={users} />
-                <More show={(more ?? page).more} busy={busy} onMore={() => void load()} />
+                <Users users={rest.more ? users : [...users, ...page.named]} />
+                <More show={rest.more} busy={busy} onMore={() => void load()} />
               </>
             );
           }}

@@ -152,11 +152,11 @@ export function Person({ user }: { user: string }) {
       <Await of={loaded}>
         {(account) => (
           <>
-            <Head account={account} path={path} again={again} />
+            <Head account={account} again={again} />
             <Card title={w.connections} flush>
               <ConnectionTable rows={account.connections} empty={w.noConnections} label={w.connections} />
             </Card>
-            <Devices account={account} path={path} again={again} />
+            <Devices account={account} again={again} />
           </>
         )}
       </Await>
@@ -170,11 +170,10 @@ export function Person({ user }: { user: string }) {
 
 interface ActProps {
   account: Whole;
-  path: string;
   again: () => void;
 }
 
-function Head({ account, path, again }: ActProps) {
+function Head({ account, again }: ActProps) {
   const w = words();
   const [password, setPassword] = useState("");
   const { user } = account;
@@ -186,7 +185,7 @@ function Head({ account, path, again }: ActProps) {
       yes: w.kickAll,
       danger: true,
     });
-    if (sure && (await attempt(() => post(`${path}/kick`), w.kicked))) again();
+    if (sure && (await attempt(() => post("/v1/users/kick", { user }), w.kicked))) again();
   };
   const disable = async () => {
     const disabled = !account.disabled;
@@ -264,7 +263,7 @@ function Head({ account, path, again }: ActProps) {
   );
 }
 
-function Devices({ account, path, again }: ActProps) {
+function Devices({ account, again }: ActProps) {
   const w = words();
   const kick = async (device: string) => {
     const sure = await confirm({
@@ -273,7 +272,7 @@ function Devices({ account, path, again }: ActProps) {
       yes: w.kick,
       danger: true,
     });
-    if (sure && (await attempt(() => post(`${path}/kick`, { device }), w.kicked))) again();
+    if (sure && (await attempt(() => post("/v1/users/kick", { user: account.user, device }), w.kicked))) again();
   };
   return (
     <Card title={w.devices} flush>

@@ -3,7 +3,7 @@
 import { useState } from "preact/hooks";
 import { Button, confirm, Dialog, dictionary, IconButton, Input, openMenu, toast } from "../ui/index.js";
 import { DeadLetters } from "./DeadLetters.js";
-import { ago, count, exact, moment } from "./format.js";
+import { ago, count, exact, moment, span } from "./format.js";
 import { useLoad } from "./loading.js";
 import { attempt, Await, Card, Facts, Note, Pill, Table } from "./parts.js";
 import { go, place, placeOf } from "./router.js";
@@ -260,6 +260,9 @@ function One({ id }: { id: string }) {
               }
             >
               {hook.reason && <Note icon="warn">{hook.reason}</Note>}
+              {hook.failing_since > 0 && (
+                <Note icon="warn">{hook.last_error || `HTTP ${hook.last_status}`}</Note>
+              )}
               <p class="lead-line break">
                 <code>{hook.url}</code>
               </p>
@@ -272,8 +275,8 @@ function One({ id }: { id: string }) {
                   [w.held, exact(hook.held)],
                   [w.lag, exact(hook.lag)],
                   [w.lastOk, moment(hook.last_ok_at)],
-                  [w.lastError, hook.last_failed_at ? `${moment(hook.last_failed_at)} · ${hook.last_error || hook.last_status}` : "–"],
-                  [w.since, hook.failing_since ? ago(hook.failing_since) : "–"],
+                  [w.lastError, moment(hook.last_failed_at)],
+                  [w.since, hook.failing_since ? span(Date.now() - hook.failing_since) : "–"],
                   [w.secrets, exact(hook.secrets)],
                   [w.created, moment(hook.created_at)],
                 ]}
