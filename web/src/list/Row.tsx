@@ -7,6 +7,7 @@ import {
 } from "../session/index.js";
 import { Badge, fullWhen, Icon, type IconName, openMenu, shortWhen } from "../ui/index.js";
 import { menuOf } from "./actions.js";
+import { usePress } from "./press.js";
 import { words } from "./words.js";
 
 export const ROW_HEIGHT = 72; // px, as in list.css
@@ -76,7 +77,7 @@ export function Row({ row, index, of, current, reachable, onFocus }: RowProps) {
   const title = titleOf(row);
   const line = lineOf(row, current);
   const at = row.last?.at ?? 0;
-  const menu = (x: number, y: number) => openMenu({ at: { x, y }, items: menuOf(row), label: w.menuOf(title) });
+  const press = usePress((x, y) => openMenu({ at: { x, y }, items: menuOf(row), label: w.menuOf(title) }));
   return (
     <li
       class="list-item"
@@ -96,14 +97,9 @@ export function Row({ row, index, of, current, reachable, onFocus }: RowProps) {
         onClick={(e) => {
           if (e.ctrlKey || e.metaKey || e.shiftKey) return; // a new tab, as with any link
           e.preventDefault();
-          openChat(row.log);
+          if (!press.pressed()) openChat(row.log);
         }}
-        onContextMenu={(e) => {
-          e.preventDefault();
-          const box = e.currentTarget.getBoundingClientRect();
-          const byKey = e.clientX === 0 && e.clientY === 0;
-          menu(byKey ? box.left + 72 : e.clientX, byKey ? box.top + 40 : e.clientY);
-        }}
+        {...press.handlers}
       >
         <ChatAvatar row={row} size={48} presence />
         <span class="row-main">
