@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from files_rig import MAIN, Rig, picture
 
+from hongyan.adapters.localdisk_check import check_files
+from hongyan.cli.care import doctor
 from hongyan.model.files import File
 from hongyan.model.ids import TenantId, UserId
 from hongyan.ports import User
@@ -215,3 +218,26 @@ async def test_FU22_the_numbers_are_shown(rig: Rig) -> None:
     assert shown["hongyan_files_uploads"] == 1
     assert shown["hongyan_files_uploads_bytes"] == 4
     assert shown["hongyan_files_refused"] == 1
+
+
+async def test_FU22_doctor_compares_the_database_with_the_disk(tmp_path: Path) -> None:
+    async with Rig(tmp_path) as rig:
+        log = await rig.talk("ann", "bob")
+        said, loose = await rig.upload(b"said"), await rig.upload(b"loose")
+        await rig.send("ann", log, said)
+        await rig.service.consumer.caught_up()
+    assert [fault.level for fault in check_files(tmp_path)] == ["ok"]
+
+    def at(digest: str) -> Path:
+        return tmp_path / "blobs" / digest[:2] / digest[2:4] / digest
+
+    at(said["blob"]["digest"]).write_bytes(b"sa")
+    at(loose["blob"]["digest"]).unlink()
+    nobody = at("ab" * 32)
+    nobody.parent.mkdir(parents=True)
+    nobody.write_bytes(b"x")
+    shown = CliRunner().invoke(doctor, [str(tmp_path)])
+    assert shown.exit_code == 1
+    assert f"{said['blob']['digest']} of 4 bytes has 2 bytes" in shown.output
+    assert f"{loose['blob']['digest']} of 5 bytes is missing" in shown.output
+    assert f"{'ab' * 32} belongs to nobody" in shown.output

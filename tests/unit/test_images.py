@@ -211,6 +211,22 @@ def test_FU12_the_placeholder_is_a_thumbhash() -> None:
     assert clear[2] >> 7 == 1
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "known"),
+    [(32, 24, "m+gNHZZgdodhiHiUiId4lfWICtip"), (20, 32, "1rcJJBRgNocIiJeXV5fbjySY+A==")],
+)
+def test_FU12_the_placeholder_is_that_of_other_programs(
+    width: int, height: int, known: str
+) -> None:
+    """Known answers of the reference implementation in JavaScript."""
+    pixels = [
+        (x * 7 % 256, (y * 11 + x) % 256, x * y % 256, 255)
+        for y in range(height)
+        for x in range(width)
+    ]
+    assert thumb_hash(width, height, pixels) == known
+
+
 def bomb_png(width: int = 60_000, height: int = 60_000) -> bytes:
     def chunk(name: bytes, body: bytes) -> bytes:
         return (

@@ -37,7 +37,8 @@ def doctor(data: Path | None, url: str | None, as_json: bool) -> None:
     """Check the data directory DATA thoroughly, or the server at --url. Changes nothing.
 
     Looks at the database page by page, dense seqs, ordinals, unread counts against a recount,
-    permissions, free disk, limits of files and memory. Works beside a running server.
+    files against their bytes, permissions, free disk, limits of files and memory. Works beside a
+    running server.
 
     Exit status: 0 sound, 1 faults found, 2 DATA cannot be read.
     """
@@ -90,6 +91,7 @@ def _machine(data: Path) -> list[Finding]:
 
 
 def _directory(data: Path) -> list[Finding]:
+    from hongyan.adapters.localdisk_check import check_files
     from hongyan.adapters.sqlite import StoreFault
     from hongyan.adapters.sqlite.check import check
     from hongyan.adapters.sqlite.truth import SqliteTruth
@@ -103,6 +105,7 @@ def _directory(data: Path) -> list[Finding]:
         found = [Finding("ok", "version", f"schema {truth.version()}")]
         bad = [Finding("fault", b.what, f"{b.log}: {b.detail}".lstrip(": ")) for b in check(data)]
         found += bad or [Finding("ok", "database", "every page is sound, the tables agree")]
+        found += [Finding(fault.level, "files", fault.text) for fault in check_files(data)]
         checker = Checker()
         with click.progressbar(
             truth.logs(), length=truth.count(), label="checking logs", file=sys.stderr
