@@ -158,6 +158,7 @@ async def test_HA7_a_websocket_of_another_page_is_refused(allowed: tuple[str, ..
 # --- pages ----------------------------------------------------------------------------------
 
 
+# size: one walk through a log, there and back
 async def test_HA8_pages_meet_without_gap_or_repeat_while_entries_arrive(service: Service) -> None:
     alice, bob, log = await service.talk()
 

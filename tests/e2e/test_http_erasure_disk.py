@@ -15,6 +15,7 @@ from hongyan.cli import main
 SECRET = "quokka"  # what the person said and is called
 
 
+# size: one life of a person, from the first word to the last row
 def test_HA17_no_row_holds_what_an_erased_person_said(server: ServerProcess) -> None:
     base = f"http://127.0.0.1:{server.port}"
     ops = iter(range(10**6))

@@ -154,26 +154,28 @@ class Accounts:
             raise Forbidden("only an administrator makes administrators")
         if password or not invited:
             check_policy(password, user)
-        # Not of the password: what is quick to compute must not be kept of it.
-        made = hashlib.sha256("\0".join((op, name, avatar, str(admin))).encode()).hexdigest()
-        made = made if op else ""
+        made = _digest(op, name, avatar, str(admin)) if op else ""
         if (known := await self._directory.user(tenant_id, user_id)) is not None:
             return self._again(known, made)
-        account = User(
-            tenant=tenant_id,
-            user=user_id,
-            name=name[:64],
-            avatar=avatar,
-            admin=admin,
-            password=await self._passwords.hash(password) if password else "",
-            created_at=self._clock.now_ms(),
-            made=made,
+        return await self._make(
+            User(
+                tenant=tenant_id,
+                user=user_id,
+                name=name[:64],
+                avatar=avatar,
+                admin=admin,
+                password=await self._passwords.hash(password) if password else "",
+                created_at=self._clock.now_ms(),
+                made=made,
+            )
         )
+
+    async def _make(self, account: User) -> User:
         try:
             await self._directory.put_user(account, create=True)
-        except Conflict:
-            known = await self._directory.user(tenant_id, user_id)
-            return self._again(known or account, made)
+        except Conflict:  # somebody was faster, maybe the same call
+            known = await self._directory.user(account.tenant, account.user)
+            return self._again(known or account, account.made)
         return account
 
     @staticmethod
@@ -376,3 +378,8 @@ class Accounts:
 def _alive(account: User) -> None:
     if account.erased:
         raise BadState("this account was erased")
+
+
+def _digest(*parts: str) -> str:
+    """Of a creation. Not of the password: what is quick to compute must not be kept of it."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -16,7 +16,7 @@ from hongyan.transport.audited import note
 from hongyan.transport.calls import numbers
 from hongyan.transport.declare import Doc, Param
 from hongyan.transport.requests import Requests, json_answer, op_of, route
-from hongyan.transport.server_api import AccountAnswer, account_answer
+from hongyan.transport.server_docs import AccountAnswer, account_answer
 
 MOST_USERS = 1000  # in a page
 

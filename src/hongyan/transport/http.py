@@ -114,17 +114,6 @@ def build_http(
     """
     requests = Requests(authenticator, config)
     heartbeat_s = config.limits.heartbeat_ms / 1000
-    middleware = []
-    if config.server.allowed_origins:  # else no page of another origin may read an answer
-        middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=list(config.server.allowed_origins),
-                allow_methods=list(METHODS),
-                allow_headers=list(ASKED),
-                expose_headers=list(SHOWN),
-            )
-        )
     app = Starlette(
         routes=[
             *_Operator(requests, gateway, config.server.metrics_token, metrics).routes(),
@@ -140,7 +129,7 @@ def build_http(
             *PollRoutes(requests, gateway, config.receivers, heartbeat_s).routes(),
             *(made for part in parts for made in part(requests)),
         ],
-        middleware=middleware,
+        middleware=_cors(config.server.allowed_origins),
         exception_handlers={HTTPException: _http_error},
     )
     if trail is not None:
@@ -178,6 +167,21 @@ METRICS = Doc(
     answer_media="text/plain",
     errors=(401, 403),
 )
+
+
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    """Pages of these origins may use the API; without any, no page of elsewhere reads an answer."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=list(METHODS),
+            allow_headers=list(ASKED),
+            expose_headers=list(SHOWN),
+        )
+    ]
 
 
 class _Operator:

@@ -107,19 +107,23 @@ def document(routes: Iterable[BaseRoute]) -> dict[str, Any]:
             if name in used
         ],
         "paths": paths,
-        "components": {
-            "schemas": named,
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "A token, or an API key. Scopes of keys: "
-                    + ", ".join(sorted(SCOPES)),
-                }
-            },
-            "responses": {
-                str(status): _problem_answer(status) for status in sorted(_all_errors(declared))
-            },
+        "components": _components(declared, named),
+    }
+
+
+def _components(declared: list[tuple[str, str, Doc]], schemas: dict[str, Any]) -> dict[str, Any]:
+    keys = ", ".join(sorted(SCOPES))
+    return {
+        "schemas": schemas,
+        "securitySchemes": {
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": f"A token, or an API key. Scopes of keys: {keys}",
+            }
+        },
+        "responses": {
+            str(status): _problem_answer(status) for status in sorted(_all_errors(declared))
         },
     }
 
