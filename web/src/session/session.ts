@@ -4,6 +4,7 @@ import { batch, computed, signal } from "@preact/signals";
 import { createClient, type Client, type InboxRow, type PendingCall, type Status } from "@hongyan/sdk";
 import { deviceId, enterBy, getToken, logOut, type Me, whoAmI } from "./login.js";
 import { forgetPictures } from "./offline.js";
+import { reasonOf, reasonOfLink } from "./reasons.js";
 import { byActivity } from "./rows.js";
 import { eraseHash } from "./view.js";
 
@@ -61,7 +62,7 @@ export async function begin(): Promise<void> {
     try {
       await enterBy(code);
     } catch (error) {
-      outBecause.value = error instanceof Error ? error.message : String(error);
+      outBecause.value = reasonOfLink(error);
     }
   }
   let who: Me | null;
@@ -127,7 +128,7 @@ async function stopped(now: Status): Promise<void> {
   const was = current;
   if (!was) return;
   leave();
-  outBecause.value = now.error?.message ?? "";
+  outBecause.value = now.error ? reasonOf(now.error) : "";
   localStorage.removeItem(LAST);
   await was.close();
 }
