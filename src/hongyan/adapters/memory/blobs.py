@@ -33,11 +33,7 @@ class MemoryBlobs:
 
     async def adopt(self, path: Path, digest: str, media_type: str) -> BlobInfo:
         """See the port."""
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise NoSuchEntry("no such file") from None
-        path.unlink()
+        data = _taken(path)
         info = BlobInfo(digest, len(data), media_type, self._clock.now_ms())
         return self._kept.setdefault(digest, (info, data))[0]
 
@@ -61,3 +57,12 @@ class MemoryBlobs:
 
     async def close(self) -> None:
         """See the port."""
+
+
+def _taken(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise NoSuchEntry("no such file") from None
+    path.unlink()
+    return data
