@@ -311,17 +311,22 @@ async def test_WH19_whatever_a_hook_makes_of_the_retry(on: Hooked) -> None:
 
 
 async def test_WH20_calls_of_a_caller_keep_their_order(on: Hooked) -> None:
-    await on.make()
+    """Also one that nobody is asked about, and that could be done at once."""
+    first = await on.alice.send(on.log, "first")
+    await on.make("chat.react")
     on.back.gate = asyncio.Event()
-    args = [{"content": {"type": "text", "text": f"m{n}"}} for n in range(5)]
-    refs = [on.alice.start_call("chat.send", each, log=on.log) for each in args]
-    refs.append(on.alice.start_call("chat.update", {}, log=on.log))  # nobody is asked about it
+    refs = [
+        on.alice.start_call("chat.react", {"seq": first.seq, "emoji": emoji}, log=on.log)
+        for emoji in "👍🎉🙂"
+    ]
+    content = {"type": "text", "text": "last"}
+    refs.append(on.alice.start_call("chat.send", {"content": content}, log=on.log))
     async with asyncio.timeout(10):
         await on.back.arrived.wait()
     on.back.gate.set()
-    for ref in refs:
-        await on.alice.answer(ref)
-    assert await on.texts(on.bob) == [f"m{n}" for n in range(5)]
+    acks = [await on.alice.answer(ref) for ref in refs]
+    assert [ack.seq - first.seq for ack in acks] == [1, 2, 3, 4]
+    assert [question["args"]["emoji"] for question in on.back.asked] == list("👍🎉🙂")
 
 
 async def test_WH21_without_a_hook_a_call_takes_the_fast_way(on: Hooked) -> None:

@@ -12,6 +12,7 @@ from hongyan.engine.identity import Identity
 from hongyan.engine.pulls import PullPage, Pulls
 from hongyan.model.errors import BadArgs, BadId, Conflict, Forbidden, Full, NoSuchEntry
 from hongyan.model.ids import LogId, TenantId, UserId
+from hongyan.ports import FeedItem
 
 READER = Identity(tenant=TenantId("main"), user=UserId(""), epoch=1, scopes=("read",))
 
@@ -81,6 +82,25 @@ async def test_WH23_a_request_waits_for_the_first_event() -> None:
     desk.pulls.wake()
     assert seqs(await waiting) == [(A, 1)]
     assert desk.pulls._waiting == {}
+
+
+async def test_WH23_what_is_committed_during_the_look_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pulls_module, "POLL_S", 3600.0)
+    desk = Desk()
+    await desk.pulls.create(READER, "crm")
+    real = desk.store.feed
+
+    async def late(*, after: int, limit: int) -> list[FeedItem]:
+        found = await real(after=after, limit=limit)
+        if not desk.ops:
+            await desk.say(A, "1")
+            desk.pulls.wake()
+        return found
+
+    monkeypatch.setattr(desk.store, "feed", late)
+    assert seqs(await desk.fetch(wait_s=9.0)) == [(A, 1)]
 
 
 async def test_WH23_a_lost_hint_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:

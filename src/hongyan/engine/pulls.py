@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from hongyan.engine.identity import Identity
 from hongyan.engine.webhooks_events import Event, Wanted, check_filters, event_of
+from hongyan.engine.webhooks_feed import SharedFeed
 from hongyan.model.errors import BadArgs, BadId, Conflict, Forbidden, Full, NoSuchEntry
 from hongyan.model.ids import TenantId
 from hongyan.model.outlets import Pull
@@ -22,10 +23,11 @@ NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}", re.ASCII)
 MOST_EVENTS = 500
 MOST_BYTES = 2 * 1024 * 1024  # of bodies in one answer, roughly
 MOST_WAIT_S = 30.0
-SCAN = 500  # entries of the feed looked at in one go
-MOST_SCANS = 20  # of them in one request; then the answer is short, and says there is more
+SCAN = 200  # entries of the feed looked at in one go
+MOST_SCANS = 50  # of them in one request; then the answer is short, and says there is more
 MOST_WAITING = 64  # requests of a tenant that wait at once
 POLL_S = 5.0  # when a hint was lost
+GATHER_S = 0.02  # from a hint to the look: commits come in bursts
 
 
 class PullEvent(msgspec.Struct, frozen=True, gc=False):
@@ -76,12 +78,16 @@ class Pulls:
         """`known` are the names of kinds by code; a tenant may have `most`."""
         self._known, self._store, self._outlets, self._clock = known, store, outlets, clock
         self._most = most
+        self._feed = SharedFeed(store)
+        self._commits = 0  # that we were told of
         self._news = asyncio.Event()
         self._waiting: dict[TenantId, int] = {}
         self._stopping = False
 
     def wake(self) -> None:
         """Something was committed. Never waits."""
+        self._feed.wake()
+        self._commits += 1
         if self._waiting:
             self._news.set()
             self._news = asyncio.Event()
@@ -144,12 +150,14 @@ class Pulls:
         until = self._clock.monotonic() + min(wait_s, MOST_WAIT_S)
         scanned = pull.pos
         while True:
-            news = self._news  # before the look: what is committed after it wakes us
+            seen = self._commits
             found, scanned, more = await self._scan(wanted, scanned, limit)
             left = until - self._clock.monotonic()
             if found or more or left <= 0 or self._stopping:
                 break
-            await self._wait(pull.tenant, news, min(left, POLL_S))
+            if self._commits == seen:  # else there is news already
+                await self._wait(pull.tenant, min(left, POLL_S))
+            await asyncio.sleep(min(GATHER_S, left))
         if not found and scanned > pull.pos:
             # Nothing of it is wanted: nobody needs to acknowledge it, and the next look is short.
             await self._outlets.move_pull(pull.tenant, pull.name, scanned)
@@ -159,12 +167,12 @@ class Pulls:
 
     async def _scan(
         self, wanted: Wanted, after: int, limit: int
-    ) -> tuple[list[FeedItem], int, bool]:
+    ) -> tuple[Sequence[FeedItem], int, bool]:
         """Wanted entries after `after`, the position looked up to, whether there may be more."""
         found: list[FeedItem] = []
         size = 0
         for _ in range(MOST_SCANS):
-            items = await self._store.feed(after=after, limit=SCAN)
+            items = await self._feed.feed(after=after, limit=SCAN)
             for item in items:
                 if wanted.takes(item):
                     found.append(item)
@@ -176,14 +184,14 @@ class Pulls:
                 return found, after, False
         return found, after, True
 
-    async def _wait(self, tenant: TenantId, news: asyncio.Event, seconds: float) -> None:
+    async def _wait(self, tenant: TenantId, seconds: float) -> None:
         waiting = self._waiting.get(tenant, 0)
         if waiting >= MOST_WAITING:
             raise Full(f"{MOST_WAITING} requests of this tenant wait already")
         self._waiting[tenant] = waiting + 1
         try:
             async with asyncio.timeout(seconds):
-                await news.wait()
+                await self._news.wait()
         except TimeoutError:
             pass
         finally:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from hongyan.ports import FeedItem, Store
 
-KEPT = 4  # readings; each has at most as many entries as was asked for
+KEPT = 2  # readings, until the next commit; each has at most as many entries as was asked for
 
 Place = tuple[int, int]  # after, limit
 
@@ -19,31 +19,28 @@ class SharedFeed:
     def __init__(self, store: Store) -> None:
         """Nothing is read yet."""
         self._store = store
-        self._commits = 0  # of which we were told
-        self._reads: OrderedDict[Place, tuple[int, asyncio.Future[list[FeedItem]]]] = OrderedDict()
+        self._reads: OrderedDict[Place, asyncio.Future[list[FeedItem]]] = OrderedDict()
 
     def wake(self) -> None:
         """Something was committed: what was read before may lack it. Call it before those who
         read are woken."""
-        self._commits += 1
+        self._reads.clear()
 
     async def feed(self, *, after: int, limit: int) -> list[FeedItem]:
         """See Store.feed; sees everything committed before the last `wake`."""
         place = (after, limit)
-        known = self._reads.get(place)
-        if known is None or known[0] != self._commits:
+        read = self._reads.get(place)
+        if read is None:
             read = asyncio.ensure_future(self._store.feed(after=after, limit=limit))
             read.add_done_callback(lambda done: self._forget(place, done))
-            known = self._reads[place] = (self._commits, read)
-            self._reads.move_to_end(place)
+            self._reads[place] = read
             while len(self._reads) > KEPT:
                 self._reads.popitem(last=False)
-        return await asyncio.shield(known[1])
+        return await asyncio.shield(read)
 
     def _forget(self, place: Place, done: asyncio.Future[list[FeedItem]]) -> None:
         """A reading that failed is not kept, nor one that found nothing: a commit whose hint was
         lost has to be found by the next look."""
-        if done.cancelled() or done.exception() is not None or not done.result():
-            known = self._reads.get(place)
-            if known is not None and known[1] is done:
-                del self._reads[place]
+        useless = done.cancelled() or done.exception() is not None or not done.result()
+        if useless and self._reads.get(place) is done:
+            del self._reads[place]
