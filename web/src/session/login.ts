@@ -95,7 +95,7 @@ async function token(): Promise<TokenAnswer> {
     } catch (error) {
       if (error instanceof HttpRefusal && (error.status === 401 || error.status === 403)) {
         kept = null;
-        throw new LoggedOut(error.message);
+        throw new LoggedOut(error.message, { code: error.code || 201 });
       }
       throw error;
     } finally {
