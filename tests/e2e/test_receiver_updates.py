@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
+import http_rig
 import httpx
 import pytest
 from http_rig import Service, assert_problem, text
@@ -186,7 +188,7 @@ async def test_RB12_membership_decides_what_comes() -> None:
 
 async def test_RB12_leave_and_rejoin_reach_who_waits() -> None:
     """A receiver that is connected meanwhile gets the leave itself, nothing after, and the join."""
-    async with Service() as s:
+    async with Service(**{"receivers.comment_ms": 60_000}) as s:  # no look but when woken
         alice, bob, _ = await s.talk()
         carol = await s.join("carol")
         group = (await do(s, alice, "chat.create", title="g", members=["carol"]))["log"]
@@ -201,9 +203,10 @@ async def test_RB12_leave_and_rejoin_reach_who_waits() -> None:
             assert ids([(await take(stream, 1))[0].json]) == [(group, again)]
 
 
-async def test_RB12_large_logs_wake_their_members() -> None:
+async def test_RB12_large_logs_wake_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also of a log that grows large, and that is joined, while the receiver waits."""
-    async with Service(**{"logs.large_above": 3, "receivers.comment_ms": 60_000}) as s:
+    monkeypatch.setattr(http_rig, "MemoryStore", partial(http_rig.MemoryStore, large_above=3))
+    async with Service(**{"receivers.comment_ms": 60_000}) as s:
         alice, bob, _ = await s.talk()
         for name in ("carol", "dave", "erin"):
             await s.join(name)
@@ -369,6 +372,23 @@ async def test_RB16_slow_reader_is_read_for_no_further() -> None:
         assert seqs == list(range(seqs[0], seqs[0] + 400))
         writer.close()
         await eventually(lambda: not len(s.node.gateway.updates))
+
+
+async def test_RB16_page_is_cut_by_its_bytes_and_goes_on() -> None:
+    """More than 1 MiB of bodies is more than one answer, and nothing falls between two."""
+    options = {
+        f"limits.rates.{n}": {"rate": 0, "burst": 1} for n in ("connection", "user", "log", "ip")
+    }
+    async with Service(**options) as s:
+        alice, bob, log = await s.talk()
+        said = [await say(s, alice, log, f"{number:04}" + "x" * 7500) for number in range(170)]
+        first = await pull(s, bob, "after=0&limit=200")
+        assert first["more"] and 100 < len(first["entries"]) < len(said)
+        rest = await pull(s, bob, f"cursor={first['cursor']}&limit=200")
+        assert ids(first["entries"] + rest["entries"]) == [(log, seq) for seq in said]
+        async with listening(s, bob, "?after=0") as stream:
+            told = [event.json for event in await take(stream, len(said))]
+        assert ids(told) == [(log, seq) for seq in said]
 
 
 async def test_RB17_closing_server_ends_streams_and_answers_polls() -> None:

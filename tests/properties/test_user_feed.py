@@ -26,6 +26,7 @@ from store_programs import (
 from hongyan.adapters.memory.store import MemoryStore
 from hongyan.adapters.sqlite import SqliteStore, places, receiving
 from hongyan.model.errors import Refusal
+from hongyan.model.log import Commit, MemberChange, Write
 from hongyan.ports import Store
 
 SLOW = settings(
@@ -33,8 +34,18 @@ SLOW = settings(
 )
 
 
+FIRST = (Write("message", b'{"text":"first"}', count=True),)
+ALL = tuple(MemberChange(user=user, join=True) for user in USERS[:3])
+
+
 async def run_on(program: list[Ask | Step], model: Store, *stores: Store) -> None:
-    """Do the commits and moves of a program everywhere."""
+    """Do the commits and moves of a program everywhere, on logs that have members already."""
+    for log in LOGS:
+        made = Commit(
+            log=log, sender="ann", op="made", hash=b"h" * 16, at=1, writes=FIRST, members=ALL
+        )
+        for store in (*stores, model):
+            await store.commit(made)
     for at, item in enumerate(program, start=1):
         if isinstance(item, Ask):
             commit = await commit_of(item, model, at)

@@ -83,26 +83,38 @@ class Tickets:
         """Each is good for `seconds`."""
         self._seconds = seconds
         self._out: OrderedDict[str, tuple[str, float, Credential]] = OrderedDict()
+        self._of: dict[str, dict[str, None]] = {}  # by user, oldest first
 
     def give(self, user: str, credential: Credential, now: float) -> str:
         """A new ticket; that of the longest ago is dropped when there are too many."""
-        for first in list(self._out):
+        while self._out:
+            first = next(iter(self._out))
             if len(self._out) < MOST_TICKETS and self._out[first][1] > now:
                 break
-            del self._out[first]
-        mine = [ticket for ticket, (key, _, _) in self._out.items() if key == user]
-        for ticket in mine[: max(0, len(mine) - TICKETS_OF_ONE + 1)]:
-            del self._out[ticket]
+            self._drop(first)
+        mine = self._of.get(user, {})
+        if len(mine) >= TICKETS_OF_ONE:
+            self._drop(next(iter(mine)))
         ticket = secrets.token_urlsafe(24)
         self._out[ticket] = (user, now + self._seconds, credential)
+        self._of.setdefault(user, {})[ticket] = None
         return ticket
 
     def take(self, ticket: str, now: float) -> Credential:
         """What it stands for, once. Raises Unauthenticated."""
-        _, until, credential = self._out.pop(ticket, ("", 0.0, None))
-        if credential is None or until <= now:
+        found = self._drop(ticket)
+        if found is None or found[1] <= now:
             raise Unauthenticated("the ticket was used, has expired or never was: get a new one")
-        return credential
+        return found[2]
+
+    def _drop(self, ticket: str) -> tuple[str, float, Credential] | None:
+        found = self._out.pop(ticket, None)
+        if found is not None:
+            mine = self._of[found[0]]
+            del mine[ticket]
+            if not mine:
+                del self._of[found[0]]
+        return found
 
 
 class UpdateRoutes:
