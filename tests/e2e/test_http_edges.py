@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import websockets
 from http_rig import MAIN, PASSWORD, Service, assert_problem, text
+
+from hongyan.app import Server
+from hongyan.config import load
 
 ORIGIN = "https://app.example"
 POLICY, STATE = "RateLimit-Policy", "RateLimit"
@@ -243,3 +247,24 @@ async def test_HA9_what_is_created_twice_with_one_key_is_one(service: Service) -
         await service.node.authenticator.authenticate(admin), "bob"
     )
     assert (user.tenant, PASSWORD in user.made) == (MAIN, False)
+
+
+async def test_HA9_a_webhook_or_hook_is_made_once_per_key(tmp_path: Path) -> None:
+    given = {"server.port": 0, "data.dir": str(tmp_path), "webhooks.allow_private": True}
+    server = Server(load(None, {}, given))
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as http:
+        claim = {"code": server.first_code, "password": PASSWORD}
+        admin = (await http.post("/v1/claim", json=claim)).json()["token"]
+        auth = {"Authorization": f"Bearer {admin}"}
+        for path, body in (
+            ("/v1/webhooks", {"url": "http://127.0.0.1:9/x"}),
+            ("/v1/hooks", {"url": "http://127.0.0.1:9/x", "calls": ["chat.send"]}),
+        ):
+            for key, status in (("a", 201), ("a", 409), ("b", 201)):
+                made = await http.post(path, json=body, headers={**auth, "Idempotency-Key": key})
+                assert made.status_code == status, made.text
+            assert (await http.post(path, json=body, headers=auth)).status_code == 201
+            listed = (await http.get(path, headers=auth)).json()
+            assert [len(v) for v in listed.values() if isinstance(v, list)] == [3]
+    await server.stop()

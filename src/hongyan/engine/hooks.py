@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Mapping
 
 import msgspec
@@ -13,6 +12,7 @@ from msgspec.structs import replace
 from hongyan.engine.callers import Job
 from hongyan.engine.hooks_asking import Asker, Rewrite, stats_of
 from hongyan.engine.identity import Identity
+from hongyan.engine.once import named
 from hongyan.engine.webhooks_events import PRIVATE, check_filters
 from hongyan.engine.webhooks_signing import check_secret, new_secret, rotated
 from hongyan.engine.webhooks_target import check_url
@@ -174,14 +174,15 @@ class Hooks:
         when_down: str = "closed",
         about: str = "",
         secret: str = "",
+        op: str = "",
     ) -> tuple[HookView, str]:
         """A hook, asked from the answer on; and its secret, which is not shown again.
-        Raises BadArgs; Full: there are enough."""
+        Raises BadArgs; Full: there are enough; Clash: `op` made one before."""
         tenant = _tenant(who)
         signing = check_secret(secret) if secret else new_secret()
         hook = Hook(
             tenant=tenant,
-            id=f"hk_{secrets.token_hex(8)}",
+            id=named("hk", tenant, op, ()),
             url=url,
             secrets=(signing,),
             calls=calls,
@@ -193,7 +194,9 @@ class Hooks:
         )
         self._check(hook)
         async with self._changing:
-            if len(await self._outlets.hooks(tenant)) >= self._most:
+            known = await self._outlets.hooks(tenant)
+            named("hk", tenant, op, (other.id for other in known))
+            if len(known) >= self._most:
                 raise Full(f"a tenant has at most {self._most} hooks")
             await self._save(hook)
         return self._view(hook), signing.text

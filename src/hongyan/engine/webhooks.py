@@ -11,6 +11,7 @@ import structlog
 from msgspec.structs import replace
 
 from hongyan.engine.identity import Identity
+from hongyan.engine.once import named
 from hongyan.engine.webhooks_courier import Courier, Terms, error_of, post, taken
 from hongyan.engine.webhooks_events import body_of, check_filters, iso
 from hongyan.engine.webhooks_feed import SharedFeed
@@ -188,19 +189,23 @@ class Webhooks:
         about: str = "",
         secret: str = "",
         beginning: bool = False,
+        op: str = "",
     ) -> tuple[WebhookView, str]:
         """A webhook for what is committed from now on, or from the `beginning`; and its secret,
-        which is not shown again. Raises Forbidden, BadArgs; Full: there are enough."""
+        which is not shown again. Raises Forbidden, BadArgs; Full: there are enough; Clash: `op`
+        made one before."""
         _check(who)
         check_url(url, allow_private=self._allow_private)
         check_filters(kinds, types, self._known)
         signing = check_secret(secret) if secret else new_secret()
         async with self._changing:
-            if len(await self._outlets.webhooks(who.tenant)) >= self._most:
+            known = await self._outlets.webhooks(who.tenant)
+            wanted = named("wh", who.tenant, op, (webhook.id for webhook in known))
+            if len(known) >= self._most:
                 raise Full(f"a tenant has at most {self._most} webhooks")
             webhook = Webhook(
                 tenant=who.tenant,
-                id=f"wh_{secrets.token_hex(8)}",
+                id=wanted,
                 url=url,
                 secrets=(signing,),
                 kinds=kinds,

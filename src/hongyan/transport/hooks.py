@@ -14,7 +14,7 @@ from hongyan.engine.pulls import MOST_EVENTS, MOST_WAIT_S, PullPage, Pulls, Pull
 from hongyan.model.errors import NoSuchEntry
 from hongyan.transport.audited import OWN, note
 from hongyan.transport.declare import Doc, Param
-from hongyan.transport.requests import Requests, json_answer, route
+from hongyan.transport.requests import Requests, json_answer, op_of, route
 from hongyan.transport.webhooks import (
     DroppedAnswer,
     Names,
@@ -82,7 +82,14 @@ class HookRoutes:
                 "/v1/hooks",
                 "POST",
                 self.create,
-                _hook("Make a hook", body=HookRequest, answer=HookMade, status=201),
+                _hook(
+                    "Make a hook",
+                    body=HookRequest,
+                    answer=HookMade,
+                    status=201,
+                    key_optional=True,
+                    errors=(404, 409),
+                ),
                 audit="hooks.create",
             ),
             route(one, "GET", self.get, _hook("Show a hook", answer=HookView)),
@@ -132,6 +139,7 @@ class HookRoutes:
             when_down=body.when_down,
             about=body.about,
             secret=body.secret,
+            op=op_of(request),
         )
         note(request, view.id, host=host_of(view.url), calls=view.calls)
         return json_answer(HookMade(view, secret), 201)
@@ -280,7 +288,7 @@ class PullRoutes:
 
 
 def _hook(summary: str, **more: Any) -> Doc:
-    return Doc(summary=summary, tag="hooks", access="admin", errors=(404,), **more)
+    return Doc(summary=summary, tag="hooks", access="admin", **{"errors": (404,), **more})
 
 
 def _pull(summary: str, **more: Any) -> Doc:

@@ -15,7 +15,7 @@ from hongyan.model.errors import BadArgs, NoSuchEntry
 from hongyan.model.outlets import Dead
 from hongyan.transport.audited import note
 from hongyan.transport.declare import Doc, Param
-from hongyan.transport.requests import Requests, json_answer, route
+from hongyan.transport.requests import Requests, json_answer, op_of, route
 
 MOST_DEAD = 500  # in a page, and named in one replay
 TAG = "webhooks"
@@ -118,7 +118,14 @@ class WebhookRoutes:
                 "/v1/webhooks",
                 "POST",
                 self.create,
-                _doc("Make a webhook", body=WebhookRequest, answer=WebhookMade, status=201),
+                _doc(
+                    "Make a webhook",
+                    body=WebhookRequest,
+                    answer=WebhookMade,
+                    status=201,
+                    key_optional=True,
+                    errors=(404, 409),
+                ),
                 audit="webhooks.create",
             ),
             route(one, "GET", self.get, _doc("Show a webhook", answer=WebhookView)),
@@ -196,6 +203,7 @@ class WebhookRoutes:
             about=body.about,
             secret=body.secret,
             beginning=body.start == "beginning",
+            op=op_of(request),
         )
         note(request, view.id, host=host_of(view.url))  # a URL may hold something secret
         return json_answer(WebhookMade(view, secret), 201)
@@ -261,7 +269,7 @@ def host_of(url: str) -> str:
 
 
 def _doc(summary: str, **more: Any) -> Doc:
-    return Doc(summary=summary, tag=TAG, access="admin", errors=(404,), **more)
+    return Doc(summary=summary, tag=TAG, access="admin", **{"errors": (404,), **more})
 
 
 def number(request: Request, name: str, default: int, *, least: int = 0, most: int) -> int:
