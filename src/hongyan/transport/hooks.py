@@ -73,6 +73,7 @@ class HookRoutes:
         """The engine decides who may."""
         self._requests, self._hooks = requests, hooks
 
+    # size: a list; there is nothing in it to follow
     def routes(self) -> list[Route]:
         """All of them."""
         one = "/v1/hooks/{id}"
@@ -203,6 +204,7 @@ class PullRoutes:
         """The engine decides who may."""
         self._requests, self._pulls = requests, pulls
 
+    # size: a list; there is nothing in it to follow
     def routes(self) -> list[Route]:
         """All of them."""
         one = "/v1/consumers/{name}"

@@ -104,6 +104,7 @@ class WebhookRoutes:
         """The engine decides who may."""
         self._requests, self._webhooks = requests, webhooks
 
+    # size: a list; there is nothing in it to follow
     def routes(self) -> list[Route]:
         """All of them."""
         one = "/v1/webhooks/{id}"
