@@ -242,7 +242,7 @@ function Tile(props: TileProps) {
       </dt>
       <dd>
         <b>{props.value}</b>
-        <small>{props.more}</small>
+        {props.more && <small>{props.more}</small>}
       </dd>
       <svg class="spark" viewBox="0 0 120 28" preserveAspectRatio="none" aria-hidden="true">
         <polyline points={props.line} />
@@ -270,14 +270,14 @@ function Tiles({ view, answer }: { view: Kept; answer: Answer | null }) {
         glyph="people"
         name={w.users}
         value={count(newest(view, "users"))}
-        more={" "}
+        more=""
         line={line("users")}
       />
       <Tile
         glyph="up"
         name={w.sends}
         value={rate(newest(view, "sends"))}
-        more={" "}
+        more=""
         line={line("sends")}
       />
       <Tile
@@ -298,14 +298,14 @@ function Tiles({ view, answer }: { view: Kept; answer: Answer | null }) {
         glyph="stack"
         name={w.queued}
         value={bytes(newest(view, "queued"))}
-        more={" "}
+        more=""
         line={line("queued")}
       />
       <Tile
         glyph="warn"
         name={w.troubles}
         value={`${count(totals["behind"] ?? 0)} · ${count(totals["gaps"] ?? 0)}`}
-        more={" "}
+        more=""
         line={line("behind")}
         bad={troubles > 0}
       />

@@ -160,7 +160,7 @@ export function Problem({ error, again }: { error: Refused | Offline; again?: ()
 
 export function Note({ icon = "info", children }: { icon?: IconName; children: ComponentChildren }) {
   return (
-    <div class="note">
+    <div class={`note ${icon === "warn" ? "note-warn" : ""}`}>
       <Icon name={icon} size={20} />
       <span>{children}</span>
     </div>
