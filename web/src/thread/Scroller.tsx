@@ -28,6 +28,8 @@ export interface ScrollerProps<T extends { key: string }> {
   startKey?: string | undefined;
   label: string;
   busy?: boolean;
+  /** The end of the items is the end of all: stay there when more come. */
+  follow: boolean;
   /** Near the beginning or the end: time to bring in more. */
   onNearTop: () => void;
   onNearEnd: () => void;
@@ -59,7 +61,7 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
   const view = useRef<HTMLDivElement>(null);
   const box = useRef<HTMLDivElement>(null);
   const [drawn, redraw] = useState(0);
-  const place = useRef<Place>({ anchor: null, stick: !props.startKey, height: 800, heights: new Map() }).current;
+  const place = useRef<Place>({ anchor: null, stick: !props.startKey && props.follow, height: 800, heights: new Map() }).current;
   const started = useRef(false);
 
   const keys = useMemo(() => items.map((i) => i.key), [items]);
@@ -71,6 +73,7 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
     started.current = true;
     if (props.startKey) place.anchor = { key: props.startKey, below: place.height * 0.2 };
   }
+  if (!props.follow) place.stick = false;
   const most = Math.max(0, layout.total - place.height);
   const wanted = place.stick ? most : place.anchor ? layout.topFor(place.anchor) : null;
   const top = Math.max(0, Math.min(most, wanted ?? view.current?.scrollTop ?? most));
@@ -109,7 +112,7 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
     if (!el) return;
     const { layout: now, props: given } = latest.current;
     const { scrollTop, clientHeight } = el;
-    if (now.total <= clientHeight) place.stick = true;
+    if (now.total <= clientHeight) place.stick = given.follow;
     if (scrollTop < NEAR) given.onNearTop();
     if (now.total - scrollTop - clientHeight < NEAR) given.onNearEnd();
     if (now.keys.length) {
@@ -126,7 +129,7 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
     const onScroll = () => {
       const now = latest.current.layout;
       const { scrollTop, clientHeight } = el;
-      place.stick = now.total - scrollTop - clientHeight <= AT_END;
+      place.stick = latest.current.props.follow && now.total - scrollTop - clientHeight <= AT_END;
       place.anchor = now.anchor(scrollTop, clientHeight);
       const [a, b] = now.range(scrollTop, clientHeight, SPARE / 2);
       if (a < latest.current.from || b > latest.current.to) redraw((n) => n + 1);

@@ -120,6 +120,7 @@ export function Thread({ log }: { log: string }) {
             startKey={items.some((i) => i.kind === "unread") ? "unread" : undefined}
             label={words().messages}
             busy={store.busy.value !== ""}
+            follow={store.live.value}
             onNearTop={() => void store.older()}
             onNearEnd={() => void store.newer()}
             onSeen={(firstKey, key, atEnd) => {

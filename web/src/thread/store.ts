@@ -1,7 +1,7 @@
 /** One open conversation: its entries, what is on its way, how far the others have read. */
 
 import { computed, type ReadonlySignal, signal, type Signal } from "@preact/signals";
-import type { Entry, Replica } from "@hongyan/sdk";
+import type { Entry, InboxRow, Replica } from "@hongyan/sdk";
 import { client, entryLine, isDirect, me, outbox, reasonFor, reasonOf, rows } from "../session/index.js";
 import { dayOf } from "../ui/index.js";
 import { cursorsByEntries, type Cursors } from "./folded.js";
@@ -11,6 +11,7 @@ import { provisional, uploads } from "./uploads.js";
 import { words } from "./words.js";
 
 const PAGE = 100; // entries brought in at once
+const GUESSES = 8; // jumps at most to find the first unread message
 const HEARD = 6000; // ms after which the words for the screen reader go
 const NO_CURSORS: Cursors = { read: 0, delivered: 0 };
 
@@ -64,10 +65,7 @@ export class ThreadStore {
       if (this.closed) return replica.close();
       this.replica = replica;
       const base = this.unreadAfter.peek();
-      const first = replica.shown[0]?.entry;
-      if (row && base !== null && first && first.ord > base + 1 && replica.low > replica.floor) {
-        await replica.around(Math.max(row.read, row.since, row.floor), PAGE);
-      }
+      if (row && base !== null) await this.toUnread(replica, row, base + 1);
       this.error.value = "";
       this.refresh();
       this.ready.value = true;
@@ -75,6 +73,24 @@ export class ThreadStore {
       this.error.value = reasonOf(error);
     }
     void this.askReceipts();
+  }
+
+  /**
+   * Hold the entry whose `ord` is the first unread one. Its seq is not known, only that not more
+   * than `unread` countable entries follow: guess, look, and correct by what is missing.
+   */
+  private async toUnread(replica: Replica, row: InboxRow, ord: number): Promise<void> {
+    let seq = row.head - row.unread + 1;
+    for (let n = 0; n < GUESSES; n += 1) {
+      const first = replica.shown[0]?.entry;
+      const last = replica.shown.at(-1)?.entry;
+      if (!first || !last) return;
+      const early = ord - last.ord; // countable entries that lie between
+      const late = first.ord - ord;
+      if (early <= 0 && (late < 0 || replica.low <= replica.floor)) return;
+      if (n > 0) seq = early > 0 ? last.seq + early : first.seq - late - 1;
+      await replica.around(Math.max(replica.floor, Math.min(seq, row.head)), PAGE);
+    }
   }
 
   close(): void {

@@ -190,12 +190,14 @@ function warn(e: BeforeUnloadEvent): void {
 
 onLogin((made) => {
   addEventListener("beforeunload", warn);
-  const off = made.on("status", (now) => {
-    if (now.state !== "open") return;
+  const goOn = () => {
     for (const u of uploads.peek()) if (u.state === "failed" && u.error === CUT) retryUpload(u.id);
-  });
+  };
+  addEventListener("online", goOn);
+  const off = made.on("status", (now) => now.state === "open" && goOn());
   return () => {
     off();
+    removeEventListener("online", goOn);
     removeEventListener("beforeunload", warn);
     for (const { id } of uploads.peek()) void cancelUpload(id);
   };
