@@ -1,12 +1,12 @@
 /** The list of conversations with its search box, filters and the menu of one's account. */
 
 import { signal } from "@preact/signals";
-import { useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Found } from "../find/Found.js";
 import { showPalette } from "../find/palette.js";
 import { newChatAs } from "../people/newChatAs.js";
 import { startDirect } from "../people/finding.js";
-import { currentLog, leaveForGood, me, overlay, rows, status, UserAvatar } from "../session/index.js";
+import { currentLog, leaveForGood, me, openChat, overlay, rows, status, UserAvatar } from "../session/index.js";
 import { Badge, Button, EmptyState, Icon, IconButton, openMenu, Spinner } from "../ui/index.js";
 import { type Filter, FILTERS, listed, waiting } from "./order.js";
 import { namesOf } from "./naming.js";
@@ -24,6 +24,18 @@ export function ConversationList() {
     () => listed(rows.value.values(), filter.value, "", namesOf),
     [rows.value, filter.value],
   );
+  useEffect(() => {
+    const onKey = (e: KeyboardEvent) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[e.key];
+      if (!step || !e.altKey || e.ctrlKey || e.metaKey || e.shiftKey || document.querySelector("dialog[open]")) return;
+      const at = shown.findIndex((row) => row.log === currentLog.peek());
+      const next = shown[at < 0 ? 0 : at + step];
+      e.preventDefault();
+      if (next) openChat(next.log);
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [shown]);
   const clear = () => (query.value = "");
   const searching = query.value.trim() !== "";
   const Title = currentLog.value ? "h2" : "h1"; // a conversation has a headline of its own

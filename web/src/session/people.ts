@@ -156,6 +156,7 @@ onLogin((made: Client, who) => {
   for (const person of text ? (JSON.parse(text) as Person[]) : []) {
     if (!known.has(person.user)) known.set(person.user, { shown: signal(person), asked: 0 });
   }
+  const said = new Map<string, number>(); // seq of the last message by log
   const off = [
     made.on("presence", (p) => (presenceCell(p.user).value = p)),
     made.on("signal", (s) => {
@@ -165,6 +166,13 @@ onLogin((made: Client, who) => {
     }),
     made.on("log", ({ log, entries }) => {
       for (const e of entries) if (e.count) setTyping(log, e.from, false);
+    }),
+    made.on("rows", (changed) => {
+      for (const { log, last } of changed) {
+        if (!last || last.seq <= (said.get(log) ?? 0)) continue;
+        said.set(log, last.seq);
+        setTyping(log, last.from, false); // what is not open tells only by its row
+      }
     }),
     made.on("status", (now) => {
       if (now.state === "open" && !wasOpen) for (const user of presences.keys()) askPresence(user);
