@@ -54,6 +54,7 @@ from hongyan.model.kind import Kind, settings_of
 from hongyan.ports import Audit, Bus, Clock, Directory, Outlets, Poster, Search, Store
 from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
+from hongyan.slices.room.kinds import KINDS as ROOM_KINDS
 from hongyan.telemetry import Metrics, measure_loop_lag
 from hongyan.transport.console import ConsoleRoutes
 from hongyan.transport.files import FileRoutes
@@ -69,7 +70,7 @@ from hongyan.wire.codec import CODECS
 
 logger = structlog.get_logger(__name__)
 
-KINDS: Mapping[str, Kind] = {kind.code: kind for kind in (*CHAT_KINDS, *OWN_KINDS)}
+KINDS: Mapping[str, Kind] = {kind.code: kind for kind in (*CHAT_KINDS, *OWN_KINDS, *ROOM_KINDS)}
 STOP_S = 5.0  # for goodbyes and answers at the end
 
 
@@ -158,7 +159,9 @@ def build_engine(
     cache = LogCache(store, kinds, most=config.logs.cache)
     limits = CallLimits(config.limits.rates)
     hub = Hub(cache=cache, bus=bus, metrics=metrics)
-    viewing = Viewing(LiveLogs(clock, hub.wake), cache, clock, settings_of(kinds, config.kinds))
+    viewing = Viewing(
+        LiveLogs(clock, hub.wake), cache, clock, bus, settings_of(kinds, config.kinds)
+    )
     viewing.show(metrics)
     hub.viewing = viewing
     reader = Reader(store, kinds, most=config.limits.page)
@@ -270,7 +273,7 @@ def build_engine(
         ),
         files=files.records if files is not None and config.files.enabled else None,
     )
-    return Node(
+    node = Node(
         gateway,
         authenticator,
         hub,
@@ -282,6 +285,8 @@ def build_engine(
         back_ends,
         service,
     )
+    node.viewing = viewing
+    return node
 
 
 def _show(metrics: Metrics, hub: Hub, cache: LogCache, indexer: Consumer) -> None:

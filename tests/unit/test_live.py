@@ -88,7 +88,7 @@ def gaps(frames: list[Any], reason: str = "") -> int:
     )
 
 
-def test_LV1_a_tick_is_one_message_encoded_once_per_kind_of_viewer() -> None:
+def test_LV1_LR4_a_tick_is_one_message_encoded_once_per_kind_of_viewer() -> None:
     live = room()
     viewers = [watch(live, f"u{n}", rate=10, codec=(JSON, MSGPACK)[n % 2]) for n in range(100)]
     host = watch(live, "host", host=True)
@@ -142,7 +142,7 @@ def test_LV3_one_sees_what_one_said() -> None:
     assert len(offs(frames)) + gaps(frames) == 20
 
 
-def test_LV4_the_lowest_lane_is_shed_first_and_the_highest_never() -> None:
+def test_LV4_LR1_the_lowest_lane_is_shed_first_and_the_highest_never() -> None:
     live = room(ring=5)
     host = watch(live, "host")
     for _ in range(MOST_PENDING // 2):
@@ -163,7 +163,7 @@ def test_LV4_the_lowest_lane_is_shed_first_and_the_highest_never() -> None:
     assert len(offs(frames)) + gaps(frames) == live.off
 
 
-def test_LV5_who_does_not_read_is_skipped_then_told_then_closed() -> None:
+def test_LV5_LR5_who_does_not_read_is_skipped_then_told_then_closed() -> None:
     live = room()
     slow, quick = watch(live, "slow"), watch(live, "quick")
     now, said = 1.0, 0

@@ -24,19 +24,23 @@ from hongyan.model.errors import (
 )
 from hongyan.model.ids import (
     DEVICE,
+    LOG,
     TENANT,
     USER,
     DeviceId,
+    LogId,
     TenantId,
     UserId,
     check,
     hashed_name,
+    tenant_of,
 )
 from hongyan.ports import ApiKey, Clock, Device, Directory, Evicted, User
 from hongyan.telemetry import Metrics
 
 __all__ = ["Authenticator", "Identity"]
 
+GUEST_S = 3600  # how long a guest's token is good
 KEY_PREFIX = "hyk_"
 MAX_KEY_LENGTH = 128
 
@@ -88,6 +92,14 @@ class Authenticator:
             return await self._by_key(token)
         claims, issuer = await self._tokens.verify(token, self._clock.now_ms())
         tenant, user = _names(claims)
+        if claims.gst and issuer.iss == OWN:
+            return Identity(
+                tenant=tenant,
+                user=user,
+                epoch=claims.ep,
+                expires_at=int(claims.exp * 1000),
+                guest=LogId(check(LOG, claims.gst, "log")),
+            )
         account = await self._directory.user(tenant, user)
         if account is None:
             if issuer.iss == OWN:
@@ -129,6 +141,20 @@ class Authenticator:
                 adm=identity.admin,
             )
         )
+
+    def guest(self, log: LogId) -> tuple[str, int]:
+        """A token by which somebody without an account watches a live log, and its end in ms.
+        Whoever calls must have asked whether the log takes guests."""
+        now_s = self._clock.now_ms() // 1000
+        claims = Claims(
+            sub=f"guest.{secrets.token_hex(8)}",
+            tnt=tenant_of(log),
+            iat=now_s,
+            exp=now_s + GUEST_S,
+            ep=now_s * 1000,
+            gst=log,
+        )
+        return self._tokens.sign(claims), (now_s + GUEST_S) * 1000
 
     async def grant(
         self, tenant: TenantId, user: UserId, *, device: str = "", ttl_s: int = 0

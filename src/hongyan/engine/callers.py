@@ -22,6 +22,7 @@ class Caller:
     __slots__ = (
         "address",
         "admin",
+        "backend",
         "connection",
         "current",
         "device",
@@ -46,11 +47,13 @@ class Caller:
         ip: str = "",
         connection: str = "",
         guest: LogId | None = None,
+        backend: bool = False,
     ) -> None:
-        """`guest`: the one live log that this viewer may watch, and do nothing else. `connection`
-        names what the limit per connection counts by; "" = by the address."""
+        """`guest`: the one live log that this viewer may watch, and do nothing else; `backend`:
+        an API key calls. `connection` names what the limit per connection counts by; "" = by the
+        address."""
         self.tenant, self.user, self.device = tenant, user, device
-        self.admin, self.guest = admin, guest
+        self.admin, self.guest, self.backend = admin, guest, backend
         self.key = user_key(tenant, user)
         self.prefix = f"{tenant}/"  # of every log id of the tenant
         self.address = address_key(ip)

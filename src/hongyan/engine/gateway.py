@@ -25,8 +25,10 @@ from hongyan.engine.questions import Questions
 from hongyan.engine.signs import Signs, fail_of
 from hongyan.engine.single import SingleRequests
 from hongyan.engine.updates import Updates
+from hongyan.engine.viewing import SETTLE_S
 from hongyan.model.errors import (
     BadFrame,
+    Forbidden,
     GoingAway,
     Kicked,
     Refusal,
@@ -61,6 +63,7 @@ class Gateway(SingleRequests):
         self._opening = asyncio.Semaphore(MAX_OPENING)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
+        self._settler: asyncio.Task[None] | None = None
         self._questions = Questions(
             parts.reader, parts.queries, parts.notifier, parts.cache, parts.viewing
         )
@@ -99,6 +102,8 @@ class Gateway(SingleRequests):
         """Begin to look after connections; needs a running loop."""
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         self._p.notifier.start()
+        if self._p.viewing is not None:
+            self._settler = asyncio.get_running_loop().create_task(self._settle())
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, answer what was accepted, then say goodbye to all: the return is
@@ -116,9 +121,30 @@ class Gateway(SingleRequests):
         if self._tasks:
             await asyncio.wait(list(self._tasks), timeout=seconds)
         await self._p.notifier.stop()
+        if self._settler is not None and self._p.viewing is not None:
+            self._settler.cancel()
+            await asyncio.gather(self._settler, return_exceptions=True)
+            try:
+                await self._p.viewing.settle(self._p.store)
+            except Refusal as why:
+                logger.warning("totals not kept", error=why.text)
+            self._p.viewing.logs.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
+
+    async def _settle(self) -> None:
+        """Keep the totals of live logs."""
+        viewing = self._p.viewing
+        assert viewing is not None
+        while True:
+            await asyncio.sleep(SETTLE_S)
+            try:
+                await viewing.settle(self._p.store)
+            except Refusal as why:
+                logger.warning("totals not kept, again later", error=why.text)
+            except Exception:
+                logger.exception("totals not kept")
 
     async def _sweep(self) -> None:
         """Close what never said hello and what fell silent (half-open connections)."""
@@ -173,7 +199,8 @@ class Gateway(SingleRequests):
         if peer.identity is not None:
             self._p.metrics.sessions -= 1
             self._counts.signed_out(user_key(peer.identity.tenant, peer.identity.user))
-            self._p.notifier.left(peer)
+            if peer.identity.guest is None:
+                self._p.notifier.left(peer)
         if peer.caller is not None:
             self._p.pipeline.abandon(peer.caller)
         if self._p.viewing is not None:
@@ -236,6 +263,8 @@ class Gateway(SingleRequests):
         if identity.device and hello.device != identity.device:
             raise Unauthenticated(f"this token is for device {identity.device}")
         device = DeviceId(check(DEVICE, hello.device, "device"))
+        if identity.guest is not None:
+            return self._let_in_guest(peer, identity, device)
         epoch, evicted = await p.authenticator.admit(identity, device, hello.cls)
         for other in evicted:
             p.bus.publish(Evicted(identity.tenant, identity.user, other, epoch, Kicked.code))
@@ -259,6 +288,21 @@ class Gateway(SingleRequests):
         p.hub.attach_all(peer, await p.store.large_logs(identity.tenant, identity.user))
         return await self._welcome(identity, peer.caller, hello)
 
+    def _let_in_guest(self, peer: Peer, identity: Identity, device: DeviceId) -> f.Welcome:
+        """A guest has no account, no device and no list: nothing is read or written."""
+        self._p.metrics.sessions += 1
+        self._counts.signed_in(user_key(identity.tenant, identity.user))
+        peer.identity, peer.epoch, peer.session.device = identity, identity.epoch, device
+        peer.caller = caller = Caller(
+            identity.tenant,
+            identity.user,
+            device,
+            ip=peer.link.ip,
+            connection=uuid4().hex,
+            guest=identity.guest,
+        )
+        return self._hail(caller, f.InboxPage([], 0), "", admin=False)
+
     async def _welcome(self, identity: Identity, caller: Caller, hello: f.Hello) -> f.Welcome:
         p = self._p
         inbox = await p.reader.inbox(
@@ -269,18 +313,22 @@ class Gateway(SingleRequests):
             large=hello.large,
         )
         account = await p.directory.user(caller.tenant, caller.user)
+        name = account.name if account else ""
+        return self._hail(caller, inbox, name, admin=identity.admin)
+
+    def _hail(self, caller: Caller, inbox: f.InboxPage, name: str, *, admin: bool) -> f.Welcome:
         return f.Welcome(
             session=caller.connection,
             user=caller.user,
             tenant=caller.tenant,
             device=caller.device,
-            now=p.clock.now_ms(),
-            heartbeat_ms=p.config.limits.heartbeat_ms,
+            now=self._p.clock.now_ms(),
+            heartbeat_ms=self._p.config.limits.heartbeat_ms,
             limits=self._limits,
             inbox=inbox,
             server=f"hongyan/{__version__}",
-            name=account.name if account else "",
-            admin=identity.admin,
+            name=name,
+            admin=admin,
         )
 
     # --- calls, cursors, signals ------------------------------------------------------------
@@ -314,6 +362,7 @@ class Gateway(SingleRequests):
     def _ask(self, work: Callable[[Peer, Any], Awaitable[f.Frame]], peer: Peer, frame: Any) -> None:
         assert peer.caller is not None  # the session lets questions through after the welcome
         try:
+            _only_own(peer.caller, frame)
             self._p.notifier.limits.asks.take(peer.caller.key, self._p.clock.monotonic())
         except Refusal as why:
             peer.answer(fail_of(frame.ref, why))
@@ -333,3 +382,11 @@ class Gateway(SingleRequests):
             answer = fail_of(frame.ref, Refusal("internal error"))
         if not peer.closing:
             peer.answer(answer)
+
+
+def _only_own(caller: Caller, frame: Any) -> None:
+    """A guest asks about the one log it may watch, and nothing else. Raises Forbidden."""
+    if caller.guest is None:
+        return
+    if isinstance(frame, f.Sync | f.Query) or frame.log != caller.guest:
+        raise Forbidden("guests watch one room; to do more, log in")

@@ -163,7 +163,8 @@ class LiveLog:
         self.off += 1
         item = msgspec.structs.replace(item, off=self.off)
         self._pending.append((item, audience))
-        self._ring.append(item)
+        if lane is not Lane.LOW:  # who came, an hour ago, is nothing for who comes late
+            self._ring.append(item)
         return self.off
 
     def append(self, entries: Sequence[Entry]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, ItemsView
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,10 @@ class LiveLogs:
     def get(self, log: LogId) -> LiveLog | None:
         """The live log, if it is held."""
         return self._logs.get(log)
+
+    def items(self) -> ItemsView[LogId, LiveLog]:
+        """All live logs held."""
+        return self._logs.items()
 
     def hold(self, log: LogId, spec: LiveSpec) -> LiveLog:
         """The live log, made where absent: with an epoch that no earlier one of it had.

@@ -186,6 +186,7 @@ class Pipeline:
             count=state.count if state is not None else 0,
             token=self._tokens.next() if job.rule.draws else "",
             admin=caller.admin,
+            backend=caller.backend,
             settings=self._settings[job.kind.code],
             spoke_ms=self._spoke(job),
             **loaded,

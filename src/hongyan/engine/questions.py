@@ -38,7 +38,10 @@ class Questions:
 
     async def read(self, peer: Peer, read: f.Read) -> f.Frame:
         """A range of a log. Raises BadArgs, NoSuchLog, NotAMember, StoreDown."""
-        return await self._reader.page(*_who(peer), read)
+        tenant, user = _who(peer)
+        if self._viewing is not None:
+            user = self._viewing.reads_as(peer, read.log, user)
+        return await self._reader.page(tenant, user, read)
 
     async def sync(self, peer: Peer, sync: f.Sync) -> f.Frame:
         """Inbox rows. Raises BadArgs, StoreDown."""

@@ -15,7 +15,15 @@ from hongyan.engine.hub import Peer
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.notify import Notifier
 from hongyan.engine.sync import Reader, owned
-from hongyan.model.errors import BadArgs, Full, NoSuchLog, NotAMember, Refusal, UnknownCall
+from hongyan.model.errors import (
+    BadArgs,
+    Forbidden,
+    Full,
+    NoSuchLog,
+    NotAMember,
+    Refusal,
+    UnknownCall,
+)
 from hongyan.model.ids import LogId
 from hongyan.model.log import Member, Role
 from hongyan.ports import Bus, Clock, Signalled
@@ -45,6 +53,8 @@ class Signs:
         caller = peer.caller
         assert caller is not None
         try:
+            if caller.guest is not None:
+                raise Forbidden("guests have no cursors")
             owned(cursor.log, caller.tenant)
             if cursor.read < 0 or cursor.delivered < 0:
                 raise BadArgs("cursors are not negative")
@@ -77,6 +87,8 @@ class Signs:
         """Tell the other members now. What is not allowed is dropped: a signal has no ref."""
         caller = peer.caller
         assert caller is not None
+        if caller.guest is not None:
+            return
         try:
             log = owned(signal.log, caller.tenant)
             now = self._clock.monotonic()
@@ -110,6 +122,9 @@ class Signs:
         come while the answer to one is looked for, or too fast, are a sign of life only."""
         caller = peer.caller
         assert caller is not None
+        if caller.guest is not None:
+            peer.say(f.Pong(now=self._clock.now_ms(), inbox=ping.inbox, digest=0))
+            return
         self._notifier.away(peer, ping.away)
         if peer.pinged:
             return

@@ -32,7 +32,16 @@ class SingleRequests:
         if not identity.user:
             raise Unauthenticated("an API key speaks for no user: name one in Hongyan-User")
         device = DeviceId(identity.device or "http")
-        return Caller(identity.tenant, identity.user, device, admin=identity.admin, ip=ip)
+        if identity.guest is not None:
+            raise Forbidden("guests watch over a session; to do more, log in")
+        return Caller(
+            identity.tenant,
+            identity.user,
+            device,
+            admin=identity.admin,
+            ip=ip,
+            backend=bool(identity.scopes),
+        )
 
     def _asking(self, identity: Identity, ip: str) -> Caller:
         """Who asks. Raises TooFast; Forbidden for an API key that may not read."""

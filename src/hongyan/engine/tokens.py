@@ -77,6 +77,7 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ep: Epoch = 0
     dev: str = ""
     adm: bool = False
+    gst: str = ""  # the one live log that a guest may watch
     aud: str | list[str] = ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,21 +11,24 @@ from typing import Any
 import msgspec
 
 from hongyan.engine.callers import Caller, Job
+from hongyan.engine.commits import appended
 from hongyan.engine.hub import Peer
 from hongyan.engine.live import LiveLog
 from hongyan.engine.live_logs import LiveLogs
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.sync import Reader
-from hongyan.model.errors import BadArgs, Clash, NoSuchLog
-from hongyan.model.ids import LogId, OpId, Seq, UserId
+from hongyan.model.errors import BadArgs, Clash, Conflict, NoSuchLog, Overloaded
+from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId, tenant_of
 from hongyan.model.kind import Context, Decision, Kind
 from hongyan.model.live import Lane, LiveItem, LiveSpec
-from hongyan.model.log import MAX_BODY_BYTES, Entry, Member, Role
-from hongyan.ports import Clock
+from hongyan.model.log import MAX_BODY_BYTES, Commit, Entry, Member, Role
+from hongyan.ports import Bus, Clock, Store
 from hongyan.telemetry import Metrics
 from hongyan.wire.frames import Ack, Attached, Signal, Subscribe
 
 MOST_OPS = 10_000  # of a log, remembered so that a retry says nothing twice
+SETTLER = "_settle"  # the sender of commits that nobody made
+SETTLE_S = 5.0  # between two settlings
 MOST_SPEAKERS = 50_000  # of a log, for slow mode
 
 DISMISSED = "dismissed"  # the signal to a viewer who may not watch any more
@@ -48,12 +53,15 @@ class Viewing:
         logs: LiveLogs,
         cache: LogCache,
         clock: Clock,
+        bus: Bus,
         settings: Mapping[str, Mapping[str, Any]],
     ) -> None:
         """`settings` by kind code, complete."""
         self.logs = logs
         self._cache, self._clock, self._settings = cache, clock, settings
         self._memory: dict[LogId, tuple[int, Memory]] = {}  # with the epoch it belongs to
+        self._bus = bus
+        self._settled = 0
 
     def show(self, metrics: Metrics) -> None:
         """Put what the live logs count into the metrics."""
@@ -82,8 +90,8 @@ class Viewing:
     # --- watching -------------------------------------------------------------------------------
 
     async def subscribe(self, peer: Peer, frame: Subscribe, log: LogId) -> Attached:
-        """Let a connection watch; the answer is queued at the moment from which everything
-        comes, so what is returned here is only said where that has not been.
+        """Let a connection watch. The answer is queued at the moment from which everything comes;
+        the one that is returned is that one again.
 
         Raises:
             NoSuchLog; what the kind's `admit` raises; Overloaded.
@@ -119,10 +127,35 @@ class Viewing:
             answer.items, answer.missed = live.catch_up(frame.epoch, frame.after)
             answer.off, answer.seq = live.off, live.values.seq
             answer.values, answer.head = live.values.all(), state.head
-            peer.answer(answer)
+            peer.answer(answer)  # before anything that comes from now on
+            if frame.epoch != live.epoch:  # not who was here a moment ago
+                self._greet(live, state, context)
+            if not here.done():
+                here.set_result(None)
 
+        here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.logs.join(live, peer, rate=rate, host=host, attached=attached)
+        await here
         return answer
+
+    def _greet(self, live: LiveLog, state: LogState, context: Context) -> None:
+        say = state.kind.arrives(state.state, context, len(live.viewers))
+        if say is None:
+            return
+        item = LiveItem(
+            0, say.type, context.user, context.now_ms, msgspec.Raw(_encode(say.body)), say.lane
+        )
+        with contextlib.suppress(Overloaded):  # then nobody has to know who comes
+            live.say(item, say.audience)
+            self.logs.touched(live)
+
+    def reads_as(self, peer: Peer, log: LogId, user: UserId) -> UserId:
+        """By whose eyes a connection reads a log: those who watch it see what its owner sees."""
+        live, state = self.logs.get(log), self._cache.get(log)
+        if live is None or state is None or peer not in live.viewers or user in state.members:
+            return user
+        owners = (u for u, member in state.members.items() if member.role is Role.OWNER)
+        return next(owners, user)
 
     def of(self, state: LogState) -> LiveLog:
         """The live log of this state, made where it is the first to be asked for."""
@@ -130,6 +163,8 @@ class Viewing:
         spec = state.kind.live_of(state.state) or state.kind.live or LiveSpec()
         live = self.logs.hold(state.log, spec)
         if known is None:
+            for key, total in state.kind.totals(state.state).items():
+                live.values.start(key, total)
             self._show(live, state.kind, state.state)
         return live
 
@@ -159,9 +194,47 @@ class Viewing:
             count=state.count,
             token="",
             admin=caller.admin,
+            backend=caller.backend,
             settings=self._settings[state.kind.code],
             guest=bool(caller.guest),
         )
+
+    async def takes_guests(self, log: LogId) -> None:
+        """Raises why somebody without an account may not watch this log; NoSuchLog."""
+        state = await self._cache.load(log)
+        if not state.version or state.kind.live is None:
+            raise NoSuchLog(f"no log {log}")
+        nobody = Caller(tenant_of(log), UserId("guest"), DeviceId("guest"), guest=log)
+        state.kind.admit(state.state, self._context(nobody, state, None))
+
+    # --- totals ---------------------------------------------------------------------------------
+
+    async def settle(self, store: Store) -> None:
+        """Put the totals of all live logs into their states: what is lost with the process is
+        what came since. One that somebody else changes meanwhile is settled the next time."""
+        for log, live in list(self.logs.items()):
+            totals = live.values.totals
+            state = self._cache.get(log)
+            if not totals or state is None or state.kind.settle is None or not state.version:
+                continue
+            settled = state.kind.settle(state.state, totals)
+            if settled is state.state:
+                continue
+            self._settled += 1
+            commit = Commit(
+                log=log,
+                sender=UserId(SETTLER),
+                op=OpId(f"settle-{live.epoch}-{self._settled}"),
+                hash=b"settle".ljust(16, b"\0"),
+                at=self._clock.now_ms(),
+                expect=state.version,
+                state=_encode(settled),
+            )
+            try:
+                done = await store.commit(commit)
+            except Conflict:
+                continue
+            self._bus.publish(appended(commit, done))
 
     # --- what rules say -------------------------------------------------------------------------
 
@@ -208,19 +281,20 @@ class Viewing:
             for peer in live.peers_of(user):
                 peer.say(Signal(log=live.log, name=DISMISSED, user=user))
                 self.logs.leave(live.log, peer)
-        self._remember(live, job, off, now_ms, spoke=bool(decision.live))
+        self._remember(live, job, off, now_ms, decision)
         self.logs.touched(live)
         return _ack(job, off, now_ms)
 
-    def _remember(self, live: LiveLog, job: Job, off: int, now_ms: int, *, spoke: bool) -> None:
+    def _remember(self, live: LiveLog, job: Job, off: int, now_ms: int, decision: Decision) -> None:
         memory = self._remembered(live.log)
         if memory is None:
             memory = Memory()
             self._memory[live.log] = (live.epoch, memory)
-        memory.ops[job.caller.user, job.call.op] = (job.hash, off, now_ms)
+        if decision.passes:  # else the store remembers
+            memory.ops[job.caller.user, job.call.op] = (job.hash, off, now_ms)
         if len(memory.ops) > MOST_OPS:
             memory.ops.popitem(last=False)
-        if spoke:
+        if decision.live:
             memory.spoke[job.caller.user] = now_ms
             memory.spoke.move_to_end(job.caller.user)
             if len(memory.spoke) > MOST_SPEAKERS:

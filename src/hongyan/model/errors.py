@@ -173,6 +173,10 @@ class RefusedByHook(Denied, code=210):
     """The operator's own back end was asked and refused this; the text is what it says."""
 
 
+class Unwanted(Denied, code=211):
+    """The text holds words that are not wanted here; say it in others."""
+
+
 class StoreDown(Transient, code=301):
     """The outcome is unknown: retry with the same op_id, never with a new one."""
 

@@ -54,6 +54,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     users: frozenset[UserId] = frozenset()
     selves: Mapping[UserId, Any] = {}
     sources: Mapping[tuple[LogId, Seq], Entry] = {}
+    backend: bool = False  # an API key calls, in the user's name
     guest: bool = False  # came with a viewer's token: may look, not talk
     spoke_ms: int = 0  # when the caller's last live item in this log was taken; 0 = not known
     words: tuple[str, ...] = ()  # what the word filter found in `Needs.judge`
@@ -141,6 +142,9 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     live_of: Callable[[Any], LiveSpec | None] = lambda state: None  # this log's own; None = kind's
     shows_all: Callable[[Any, Context], bool] = lambda state, ctx: ctx.role > Role.MEMBER
     values: Callable[[Any], Mapping[str, Any]] = lambda state: {}  # values that the state says
+    totals: Callable[[Any], Mapping[str, int]] = lambda state: {}  # that counts go on from
+    settle: Callable[[Any, Mapping[str, int]], Any] | None = None  # the state with these totals
+    arrives: Callable[[Any, Context, int], Say | None] = lambda state, ctx, viewers: None
 
     def class_of(self, entry_type: str) -> DeliveryClass:
         """The delivery class of an entry type."""

@@ -19,6 +19,7 @@ from hongyan.engine.budget import SPENT, Budget
 from hongyan.model.errors import (
     BadArgs,
     BadFrame,
+    Forbidden,
     FrameTooBig,
     Refusal,
     TimedOut,
@@ -68,6 +69,8 @@ class Requests:
         if not token:
             raise Unauthenticated("the header Authorization: Bearer <token> is needed")
         identity = await self.auth.authenticate(token)
+        if identity.guest is not None:
+            raise Forbidden("guests watch over a session; to do more, log in")
         other = request.headers.get("hongyan-user", "")
         return await self.auth.act_as(identity, other) if other else identity
 

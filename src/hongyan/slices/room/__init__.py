@@ -1,0 +1,1 @@
+"""Live rooms: danmaku, likes, gifts, and those who keep order."""

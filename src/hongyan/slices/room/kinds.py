@@ -1,0 +1,42 @@
+"""The kind `room`."""
+
+from __future__ import annotations
+
+from hongyan.model.kind import Kind
+from hongyan.model.live import LiveSpec
+from hongyan.slices.room import rules
+from hongyan.slices.room.state import (
+    Room,
+    settle,
+    spec_of,
+    totals_of,
+    values_of,
+    view_room,
+)
+
+DEFAULTS = {
+    "create": "users",  # who opens rooms: users, or admins (and back ends) only
+    "gifts": "backend",  # who may send gifts: backend, or users (where nothing is paid)
+    "moderators": 100,  # of a room, with the host
+    "attributes": 100,  # of a room
+    "listed": 10_000,  # users on a list of a room: muted, banned, shadowed
+}
+
+ROOM_KIND = Kind(
+    name="room",
+    code=rules.ROOM,
+    state=Room,
+    rules=rules.RULES,
+    defaults=DEFAULTS,
+    view=view_room,
+    receipts=False,
+    live=LiveSpec(),
+    admit=rules.admit,
+    arrives=rules.arrives,
+    live_of=spec_of,
+    values=values_of,
+    totals=totals_of,
+    settle=settle,
+)
+
+KINDS = (ROOM_KIND,)
