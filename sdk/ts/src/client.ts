@@ -35,9 +35,8 @@ class Device implements Client {
   private tabs: Tabs | undefined;
   #starting: Promise<void> | undefined;
   #loaded = false;
-  #closed = false;
   #token: Promise<string> | undefined;
-  #unlisten: () => void = () => {};
+  readonly #end = new AbortController();
   readonly #watched = new Set<string>();
   readonly #endpoint: Endpoint;
 
@@ -90,7 +89,7 @@ class Device implements Client {
     if (codec !== "json") this.#endpoint.codec = (await import("./msgpack.js")).msgpackCodec;
     if (shareTabs && name && canShare()) this.tabs = new Tabs(core, `hongyan:${name}`);
     await core.load();
-    if (this.#closed) return;
+    if (this.#end.signal.aborted) return;
     this.#loaded = true;
     this.#listen();
     core.on("status", ({ state }) => state === "open" && this.#rewatch());
@@ -120,18 +119,16 @@ class Device implements Client {
       if (document.hidden) this.core.follower.saveNow();
       else this.wake();
     };
-    addEventListener("online", wake);
-    document.addEventListener("visibilitychange", seen);
-    this.#unlisten = () => {
-      removeEventListener("online", wake);
-      document.removeEventListener("visibilitychange", seen);
-    };
+    const { signal } = this.#end;
+    addEventListener("online", wake, { signal });
+    addEventListener("offline", wake, { signal });
+    document.addEventListener("visibilitychange", seen, { signal });
+    this.away(document.hidden);
   }
 
   async close({ logout = false }: { logout?: boolean } = {}): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#unlisten();
+    if (this.#end.signal.aborted) return;
+    this.#end.abort();
     await this.#starting?.catch(() => {}); // told to who started
     const core = this.core;
     if (logout) this.tabs?.logout();
@@ -256,7 +253,7 @@ class Device implements Client {
   }
 
   get #ready(): Core {
-    if (this.#closed) throw new Stopped("the client was closed");
+    if (this.#end.signal.aborted) throw new Stopped("the client was closed");
     if (!this.#loaded) throw new Offline("start the client first");
     return this.core;
   }

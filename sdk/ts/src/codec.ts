@@ -56,11 +56,11 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 /** A struct with every known field; unknown ones are left out. */
 function fill(name: string, value: unknown): Record<string, unknown> {
-  if (!isObject(value)) throw new BadFrame(`${name} is no object`);
+  if (!isObject(value)) throw new BadFrame(`${name}: no object`);
   const filled: Record<string, unknown> = {};
   for (const [key, kind, otherwise] of (fields[name] ??= fieldsOf(name))) {
     const given = value[key];
-    if (given === undefined && otherwise === undefined) throw new BadFrame(`${name} without ${key}`);
+    if (given === undefined && otherwise === undefined) throw new BadFrame(`${name}: no ${key}`);
     filled[key] = given === undefined ? otherwise : take(kind, given, `${name}.${key}`);
   }
   return filled;
@@ -69,14 +69,14 @@ function fill(name: string, value: unknown): Record<string, unknown> {
 function take(kind: string, value: unknown, where: string): unknown {
   if (kind.endsWith("?")) return value === null ? null : take(kind.slice(0, -1), value, where);
   if (kind.endsWith("[]")) {
-    if (!Array.isArray(value)) throw new BadFrame(`${where} is no array`);
+    if (!Array.isArray(value)) throw new BadFrame(`${where}: no array`);
     return value.map((item) => take(kind.slice(0, -2), item, where));
   }
   if (kind === "*") return value;
   const type = TYPES[kind];
   if (!type) return fill(kind, value);
   if (typeof value !== type || (kind === "i" && !Number.isSafeInteger(value))) {
-    throw new BadFrame(`${where} is no ${type}`);
+    throw new BadFrame(`${where}: no ${type}`);
   }
   return value;
 }

@@ -500,7 +500,6 @@ export const SCHEMA: Record<string, string> = {
   Entry: 'seq:i type:s from:s at:i ord:i body:* count:b=false target:i=0 slot:s="" op:s="" device:s=""',
   InboxRow: 'log:s useq:i head:i ord:i unread:i mentions:i role:i since:i read:i delivered:i epoch:i=1 floor:i=1 until:i=0 cleared:i=0 marked:b=false mark:i=0 count:i=0 large:b=false settings:*={} state:*={} last:Entry?=null peer_read:i=0 peer_delivered:i=0',
   InboxPage: 'rows:InboxRow[] upto:i more:b=false large:*[]=[]',
-  LiveItem: 'off:i type:s from:s at:i body:* lane:i=1 op:s="" device:s=""',
   welcome: 'session:s user:s tenant:s device:s now:i heartbeat_ms:i limits:Limits inbox:InboxPage server:s="" name:s="" admin:b=false',
   ack: 'ref:i stage:s="stored" log:s="" seq:i=0 first:i=0 at:i=0 cls:s="durable" repeat:b=false',
   fail: 'ref:i code:i text:s retry:b=false retry_after_ms:i=0',
@@ -511,11 +510,17 @@ export const SCHEMA: Record<string, string> = {
   page: 'ref:i log:s entries:Entry[] amends:Entry[] floor:i head:i epoch:i more:b',
   result: 'ref:i body:*',
   behind: 'log:s head:i',
-  attached: 'ref:i log:s epoch:i off:i items:LiveItem[] values:*[] head:i rate:i tick_ms:i seq:i state:*={} missed:i=0',
-  live: 'log:s epoch:i items:LiveItem[]',
-  values: 'log:s epoch:i prev:i seq:i values:*[]',
   gap: 'log:s n:i reason:s',
   reset: 'log:s floor:i epoch:i',
   pong: 'now:i inbox:i digest:i',
   goodbye: 'code:i text:s reconnect_after_ms:i',
+};
+
+/** Frames that only live logs need: to be added to the above where they are used. */
+export const LIVE_SCHEMA: Record<string, string> = {
+  LiveItem: 'off:i type:s from:s at:i body:* lane:i=1 op:s="" device:s=""',
+  Value: 'key:s version:i value:*',
+  attached: 'ref:i log:s epoch:i off:i items:LiveItem[] values:*[] head:i rate:i tick_ms:i seq:i state:*={} missed:i=0',
+  live: 'log:s epoch:i items:LiveItem[]',
+  values: 'log:s epoch:i prev:i seq:i values:*[]',
 };

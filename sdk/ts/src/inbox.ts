@@ -90,6 +90,7 @@ export class Inbox {
   forget(): void {
     this.rows.forget();
     this.token = 0;
+    this.#host.emit("rows", []);
     this.#host.poke();
   }
 

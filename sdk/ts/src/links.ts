@@ -73,17 +73,17 @@ export function probe(to: Endpoint, withinMs: number): Promise<boolean> {
 }
 
 function socketUrl(url: URL): string {
-  const address = new URL(url);
-  address.protocol = url.protocol === "https:" || url.protocol === "wss:" ? "wss:" : "ws:";
-  if (address.pathname === "/") address.pathname = "/v1/ws";
-  return address.href;
+  return sameServer(url, url.pathname === "/" ? "/v1/ws" : url.href, "ws");
 }
 
 /** An address of the same server for HTTP. */
 export function httpUrl(url: URL, path: string): string {
+  return sameServer(url, path, "http");
+}
+
+function sameServer(url: URL, path: string, scheme: string): string {
   const address = new URL(path, url);
-  const secure = url.protocol === "https:" || url.protocol === "wss:";
-  address.protocol = secure ? "https:" : "http:";
+  address.protocol = scheme + (/^(http|ws)s:/.test(url.protocol) ? "s:" : ":");
   return address.href;
 }
 

@@ -16,6 +16,7 @@ import { Denied, Offline, Refusal, WrongUser } from "./refusal.js";
 import type { Asking, Session, SessionEvent } from "./session.js";
 
 const PROBE_MS = 5_000;
+const TOKEN_MS = 30_000;
 const ONCE_AGAIN_MS = 50;
 
 /** Whom the shell works for. Nothing here waits. */
@@ -200,7 +201,9 @@ export class Shell implements Line {
     this.#why = undefined;
     let token: string;
     try {
-      token = await this.#getToken(fresh);
+      token = await within(TOKEN_MS, "no token in time", (resolve, reject) => {
+        this.#getToken(fresh).then(resolve, reject);
+      });
     } catch (error) {
       if (error instanceof Denied) this.#why = error;
       else this.#failed(`no token: ${String(error)}`);

@@ -64,7 +64,8 @@ export class Tabs implements Line {
   #early: Message[] | undefined = []; // before the store was read
   #asked = new Map<number, Asked>();
   #ids = 0;
-  #aways = new Map<string, boolean>();
+  #hidden: boolean | undefined; // whether nobody looks at this tab; undefined: nobody said
+  #seen = new Set<string>(); // tabs that somebody looks at
 
   readonly #core: Core;
   readonly #name: string;
@@ -97,6 +98,8 @@ export class Tabs implements Line {
       .request(this.#name, { signal }, async () => {
         if (signal.aborted) return;
         await this.#core.lead();
+        this.#seen.clear(); // those who live say it again
+        if (this.#hidden !== undefined) this.#isAway(this.#me, this.#hidden);
         this.#statusChanged("lead");
         for (const [id, { frame, withinMs }] of this.#asked) this.#answer(this.#me, id, frame, withinMs);
         await new Promise<void>((resolve) => {
@@ -149,6 +152,7 @@ export class Tabs implements Line {
 
   /** Also of the leader: nobody looks when nobody looks at any tab. */
   away(away: boolean): void {
+    this.#hidden = away;
     this.#isAway(this.#me, away);
     this.#post({ m: "away", from: this.#me, away });
   }
@@ -213,6 +217,7 @@ export class Tabs implements Line {
   /** Somebody else leads from now on, or I have just learnt who does: ask it what I still want. */
   #again(): void {
     this.#post({ m: "who", from: this.#me });
+    if (this.#hidden !== undefined) this.away(this.#hidden);
     for (const [id, { frame, withinMs }] of this.#asked) {
       this.#post({ m: "ask", from: this.#me, id, frame, withinMs });
     }
@@ -248,9 +253,9 @@ export class Tabs implements Line {
   }
 
   #isAway(tab: string, away: boolean): void {
-    if (away) this.#aways.delete(tab);
-    else this.#aways.set(tab, false);
-    this.#core.shell?.away(this.#aways.size === 0);
+    if (away) this.#seen.delete(tab);
+    else this.#seen.add(tab);
+    this.#core.shell?.away(this.#seen.size === 0);
   }
 
   // --- what this tab says -----------------------------------------------------------------------
