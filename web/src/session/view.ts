@@ -19,6 +19,11 @@ function logOf(hash: string): string {
   }
 }
 
+// `/c/<log>` is served too, for links in mails: from here on it is the hash.
+if (location.pathname.startsWith("/c/")) {
+  history.replaceState(null, "", `/${location.search}#${location.pathname}`);
+}
+
 const hash = signal(location.hash);
 addEventListener("hashchange", () => (hash.value = location.hash));
 

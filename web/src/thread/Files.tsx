@@ -49,7 +49,7 @@ export function FileBody({ blob, where }: { blob: FileBlob; where: Where }) {
         <span class="file-name">{name}</span>
         <span class="file-size">{fileSize(blob.size)}</span>
       </span>
-      <Icon name="download" size={19} class="file-get" />
+      {where.seq > 0 && <Icon name="download" size={19} class="file-get" />}
     </button>
   );
 }

@@ -72,6 +72,7 @@ export function VideoBody({ content, where }: { content: VideoContent; where: Wh
   const [src, setSrc] = useState("");
   const { width, height } = boxOf(content);
   const poster = useFile(where, content.preview);
+  const still = useFile(where, content.preview ? "" : content.blob.digest);
   const style = { width: `${width}px`, aspectRatio: `${width} / ${height}`, ...sketchStyle(content, false) };
   if (src) {
     return (
@@ -90,6 +91,7 @@ export function VideoBody({ content, where }: { content: VideoContent; where: Wh
   return (
     <button type="button" class="pic pic-film" style={style} aria-label={words().playVideo} onClick={play}>
       {poster && <img src={poster} alt="" draggable={false} />}
+      {still && <video src={`${still}#t=0.1`} preload="metadata" muted playsInline tabIndex={-1} aria-hidden="true" />}
       <span class="pic-play">
         <Icon name="play" size={26} />
       </span>

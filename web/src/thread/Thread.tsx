@@ -99,6 +99,7 @@ export function Thread({ log }: { log: string }) {
 
   const draw = (item: Item) => <Row log={log} item={item} store={store} goTo={goTo} lineAt={lineAt} />;
   const items = store.items.value;
+  const below = Math.max(missed, away ? (row?.unread ?? 0) : 0);
 
   return (
     <DropZone log={log} disabled={!row?.role}>
@@ -143,11 +144,11 @@ export function Thread({ log }: { log: string }) {
           <button
             type="button"
             class="to-end"
-            aria-label={missed ? words().toEndNew(missed) : words().toEnd}
+            aria-label={below ? words().toEndNew(below) : words().toEnd}
             title={words().toEnd}
             onClick={() => void toEnd()}
           >
-            {missed > 0 && <span class="to-end-n">{missed}</span>}
+            {below > 0 && <span class="to-end-n">{below > 999 ? "999+" : below}</span>}
             <Icon name="down" size={22} />
           </button>
         )}
