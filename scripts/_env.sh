@@ -29,9 +29,15 @@ prepare() {
     exec 9>&- # whoever is started from here on must not hold the lock
 }
 
-# The stamp is a copy of everything that decides what is installed: no hash tool is needed, and
-# a moved checkout (entry points carry absolute paths) differs too.
-_wanted() { printf '%s\n' "$root" "$venv" && cat "$root/pyproject.toml" "$root/uv.lock"; }
+# The stamp is a copy of everything that decides what is installed, with sums of the files of the
+# web pages, which are built with it. A moved checkout (entry points carry absolute paths) differs
+# too.
+_wanted() {
+    printf '%s\n' "$root" "$venv" "${HONGYAN_SKIP_PAGES:-}" &&
+        cat "$root/pyproject.toml" "$root/uv.lock" &&
+        find "$root/web" "$root/sdk/ts/src" "$root/hatch_build.py" "$root/package-lock.json" \
+            -name node_modules -prune -o -name test -prune -o -type f -exec cksum {} +
+}
 
 _ready() {
     [ -x "$venv/bin/python" ] && [ -x "$venv/bin/hongyan" ] && [ -f "$venv/hongyan-$1.stamp" ] &&
@@ -114,7 +120,8 @@ _sync() {
         if [ -z "${UV_CACHE_DIR:-}" ] && ! mkdir -p "${XDG_CACHE_HOME:-${HOME:-}/.cache}" 2>/dev/null; then
             UV_CACHE_DIR=$root/.uv/cache && export UV_CACHE_DIR # no home to write to
         fi
-        cd "$root" && "$uv" sync --quiet --frozen --inexact --python "$python" "$@" >&2
+        cd "$root" && "$uv" sync --quiet --frozen --inexact --reinstall-package hongyan \
+            --python "$python" "$@" >&2
     ); then
         die "could not install the packages of uv.lock (see above)"
     fi
