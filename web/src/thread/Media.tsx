@@ -89,7 +89,8 @@ export function VideoBody({ content, where }: { content: VideoContent; where: Wh
     }
   };
   return (
-    <button type="button" class="pic pic-film" style={style} aria-label={words().playVideo} onClick={play}>
+    <button type="button" class="pic pic-film" style={style} onClick={play}>
+      <span class="unseen">{words().playVideo}</span>
       {poster && <img src={poster} alt="" draggable={false} />}
       {still && <video src={`${still}#t=0.1`} preload="metadata" muted playsInline tabIndex={-1} aria-hidden="true" />}
       <span class="pic-play">
