@@ -1,5 +1,6 @@
 /** What the search box above the list finds: conversations, people, messages. */
 
+import type { RefObject } from "preact";
 import { useMemo } from "preact/hooks";
 import { namesOf } from "../list/naming.js";
 import { listed } from "../list/order.js";
@@ -7,6 +8,7 @@ import { PersonRow } from "../people/PersonRow.js";
 import { startDirect, usePeople } from "../people/finding.js";
 import { ChatAvatar, me, openChat, peerOf, rows, titleOf } from "../session/index.js";
 import { Button, EmptyState, Spinner } from "../ui/index.js";
+import { arrows } from "./arrows.js";
 import { HitRow } from "./HitRow.js";
 import { Marked } from "./Marked.js";
 import { useSearch } from "./searching.js";
@@ -15,8 +17,15 @@ import "./find.css";
 
 const MOST = 30; // conversations shown at once
 
-/** `done` is called when something was chosen. */
-export function Found({ query, done }: { query: string; done: () => void }) {
+export interface FoundProps {
+  query: string;
+  /** Called when something was chosen. */
+  done: () => void;
+  /** The search box: Up on the first result goes back to it. */
+  input: RefObject<HTMLInputElement | null>;
+}
+
+export function Found({ query, done, input }: FoundProps) {
   const w = words();
   const chats = useMemo(() => listed(rows.value.values(), "all", query, namesOf).slice(0, MOST), [query, rows.value]);
   const [found, more] = useSearch(query, "");
@@ -33,7 +42,7 @@ export function Found({ query, done }: { query: string; done: () => void }) {
     );
   }
   return (
-    <div class="list-scroll found">
+    <div class="list-scroll found" onKeyDown={(e) => arrows(e, e.currentTarget, input.current)}>
       {chats.length > 0 && (
         <section>
           <h2 class="found-head">{w.chats}</h2>

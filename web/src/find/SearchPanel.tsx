@@ -1,8 +1,9 @@
 /** Search beside a conversation: in this one or in all, and the way to a day. */
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { currentLog, panel } from "../session/index.js";
 import { Button, EmptyState, Icon, IconButton, Spinner } from "../ui/index.js";
+import { arrows } from "./arrows.js";
 import { DateDialog } from "./DateDialog.js";
 import { HitRow } from "./HitRow.js";
 import { useSearch } from "./searching.js";
@@ -16,6 +17,8 @@ export function SearchPanel() {
   const [everywhere, setEverywhere] = useState(false);
   const [dates, setDates] = useState(false);
   const [found, more] = useSearch(text, everywhere ? "" : log);
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current?.focus(), []);
   const close = () => (panel.value = null);
   const settled = !found.busy && found.text === text.trim();
   return (
@@ -32,17 +35,12 @@ export function SearchPanel() {
             type="search"
             aria-label={w.search}
             placeholder={w.search}
-            autofocus
             autocomplete="off"
             spellcheck={false}
             value={text}
-            ref={(el) => {
-              if (el && !el.dataset["met"]) {
-                el.dataset["met"] = "1";
-                el.focus();
-              }
-            }}
+            ref={input}
             onInput={(e) => setText(e.currentTarget.value)}
+            onKeyDown={(e) => arrows(e, e.currentTarget.closest(".search"))}
           />
         </div>
         <IconButton icon="calendar" label={w.date} onClick={() => setDates(true)} />
@@ -61,7 +59,7 @@ export function SearchPanel() {
           </button>
         ))}
       </div>
-      <div class="list-scroll">
+      <div class="list-scroll" onKeyDown={(e) => arrows(e, e.currentTarget, input.current)}>
         {!text.trim() && (
           <EmptyState icon="search" title={w.start}>
             {w.startMore}

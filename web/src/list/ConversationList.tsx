@@ -2,17 +2,24 @@
 
 import { signal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import { arrows } from "../find/arrows.js";
 import { Found } from "../find/Found.js";
 import { showPalette } from "../find/palette.js";
+import { askLogOut } from "../me/logOut.js";
 import { newChatAs } from "../people/newChatAs.js";
 import { startDirect } from "../people/finding.js";
-import { currentLog, leaveForGood, me, openChat, overlay, rows, status, UserAvatar } from "../session/index.js";
+import { currentLog, me, openChat, overlay, rows, status, UserAvatar } from "../session/index.js";
 import { Badge, Button, EmptyState, Icon, IconButton, openMenu, Spinner } from "../ui/index.js";
 import { type Filter, FILTERS, listed, waiting } from "./order.js";
 import { namesOf } from "./naming.js";
 import { Rows } from "./Rows.js";
 import { words } from "./words.js";
 import "./list.css";
+
+/** The first thing that the search found; none while nothing is looked for. */
+function firstFound(): HTMLElement | null {
+  return document.querySelector(".found .hit");
+}
 
 const filter = signal<Filter>("all");
 const query = signal("");
@@ -59,7 +66,8 @@ export function ConversationList() {
               if (e.key === "Escape" && query.value) {
                 e.preventDefault();
                 clear();
-              }
+              } else if (e.key === "Enter" && !e.isComposing) firstFound()?.click();
+              else if (query.value) arrows(e, document.querySelector(".found"));
             }}
           />
           {query.value && (
@@ -79,7 +87,7 @@ export function ConversationList() {
         <IconButton icon="compose" label={w.newChat} onClick={() => newChatAs("chat")} />
       </header>
       {searching ? (
-        <Found query={query.value} done={clear} />
+        <Found query={query.value} done={clear} input={box} />
       ) : (
         <>
           <Filters />
@@ -109,7 +117,7 @@ function AccountButton() {
             { label: w.switchTo, icon: "search", run: () => showPalette() },
             { label: w.settings, icon: "settings", run: () => (overlay.value = "settings") },
             "-",
-            { label: w.logOut, icon: "logout", danger: true, run: () => void leaveForGood() },
+            { label: w.logOut, icon: "logout", danger: true, run: () => void askLogOut() },
           ],
         })
       }

@@ -85,7 +85,7 @@ function LoginFields({ mode }: { mode: Mode }) {
   };
   const submit = async () => {
     if (busy) return;
-    const found = wrongIn(mode, form);
+    const found = wrongIn(mode, form, w);
     setWrong(found);
     setRefused("");
     if (Object.keys(found).length) return focusWrong();

@@ -1,6 +1,6 @@
-/** What is wrong with a login form before it is sent. Pure but for the language of the texts. */
+/** What is wrong with a login form before it is sent. Pure. */
 
-import { words } from "./words.js";
+import type { words } from "./words.js";
 
 export type Mode = "log-in" | "sign-up" | "claim";
 
@@ -18,10 +18,9 @@ export type Wrong = Partial<Record<keyof LoginForm, string>>;
 const USER = /^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}$/;
 const LEAST = 8; // characters of a new password, as on the server
 
-/** Fields and what is wrong with them; {} when the form may be sent. */
-export function wrongIn(mode: Mode, form: LoginForm): Wrong {
+/** Fields and what is wrong with them, in the words of `w`; {} when the form may be sent. */
+export function wrongIn(mode: Mode, form: LoginForm, w: ReturnType<typeof words>): Wrong {
   const wrong: Wrong = {};
-  const w = words();
   if (!form.user) wrong.user = w.needUser;
   else if (!USER.test(form.user)) wrong.user = w.badUser;
   if (!form.password) wrong.password = w.needPassword;

@@ -2,11 +2,12 @@
 
 import { useState } from "preact/hooks";
 import type { ComponentType } from "preact";
-import { leaveForGood, overlay, phone } from "../session/index.js";
+import { overlay, phone } from "../session/index.js";
 import { Dialog, Icon, IconButton, type IconName } from "../ui/index.js";
 import { AboutSection } from "./About.js";
 import { BlockedSection } from "./Blocked.js";
 import { DevicesSection } from "./Devices.js";
+import { askLogOut } from "./logOut.js";
 import { LookSection } from "./Look.js";
 import { NotifySection } from "./Notify.js";
 import { PasswordSection } from "./Password.js";
@@ -64,10 +65,7 @@ export function SettingsDialog() {
           <button
             type="button"
             class="settings-way settings-out"
-            onClick={() => {
-              close();
-              void leaveForGood();
-            }}
+            onClick={() => void askLogOut()}
           >
             <Icon name="logout" size={20} />
             <span>{w.logOut}</span>
@@ -75,7 +73,16 @@ export function SettingsDialog() {
         </nav>
       )}
       {now && Page && (
-        <div class="settings-page" key={now} tabIndex={0} role="region" aria-label={w[now]}>
+        <div
+          class="settings-page"
+          key={now}
+          ref={(el) => {
+            if (el && narrow && !el.contains(document.activeElement)) el.focus(); // the list went away
+          }}
+          tabIndex={0}
+          role="region"
+          aria-label={w[now]}
+        >
           <h3>{w[now]}</h3>
           <Page />
         </div>

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import type { InboxRow } from "@hongyan/sdk";
-import { useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { askClear, askLeave, askRemark, askRemove, call, setOwn } from "../list/actions.js";
 import {
   ADMIN, isGroup, me, nameOf, OWNER, panel, peerOf, rows, settingsOf, stateOf,
@@ -27,6 +27,11 @@ export function DetailsPanel({ log }: { log: string }) {
   const w = words();
   const [view, setView] = useState<View>("main");
   const row = rows.value.get(log);
+  const head = useRef<HTMLHeadingElement>(null);
+  const go = (to: View) => {
+    setView(to);
+    head.current?.focus(); // what was focused goes away with the view
+  };
   const close = () => (panel.value = null);
   const title = { main: w.details, members: w.members, media: w.pictures, manage: w.manage }[view];
   return (
@@ -35,12 +40,12 @@ export function DetailsPanel({ log }: { log: string }) {
       onKeyDown={(e) => {
         if (e.key !== "Escape" || e.defaultPrevented || (e.target as Element).closest("dialog")) return;
         if (view === "main") close();
-        else setView("main");
+        else go("main");
       }}
     >
       <header class="side-head">
-        {view !== "main" && <IconButton icon="back" label={w.back} onClick={() => setView("main")} />}
-        <h2 class={`ellipsis ${view === "main" ? "side-first" : ""}`}>{title}</h2>
+        {view !== "main" && <IconButton icon="back" label={w.back} onClick={() => go("main")} />}
+        <h2 ref={head} tabIndex={-1} class={`ellipsis ${view === "main" ? "side-first" : ""}`}>{title}</h2>
         <IconButton icon="close" label={w.close} onClick={close} />
       </header>
       {!row ? (
@@ -52,7 +57,7 @@ export function DetailsPanel({ log }: { log: string }) {
       ) : view === "manage" ? (
         <ManageView row={row} />
       ) : (
-        <Main row={row} go={setView} />
+        <Main row={row} go={go} />
       )}
     </div>
   );

@@ -5,7 +5,8 @@ import { tried } from "../login/tried.js";
 import { fileLink, linkTo, nameOf, openChat, panel, phone } from "../session/index.js";
 import { Button, duration, EmptyState, fileSize, fullWhen, Icon, IconButton, shortWhen, Spinner } from "../ui/index.js";
 import { words } from "./detailWords.js";
-import { type Kept, useMedia } from "./media.js";
+import type { Kept } from "./kept.js";
+import { useMedia } from "./media.js";
 
 type Tab = "media" | "files" | "links";
 const TABS: readonly Tab[] = ["media", "files", "links"];

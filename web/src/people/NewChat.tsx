@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 import { tried } from "../login/tried.js";
 import { client, openChat, overlay, type Person } from "../session/index.js";
 import { Button, Dialog, Icon, IconButton, type IconName, Input, Select, Switch } from "../ui/index.js";
+import { arrows } from "../find/arrows.js";
 import { startDirect, usePeople, contacts } from "./finding.js";
 import { JoinForm } from "./Join.js";
 import { newChatMode } from "./newChatAs.js";
@@ -58,7 +59,7 @@ function NewDirect() {
             if (e.key === "Enter" && !e.isComposing && !people.busy && first) {
               e.preventDefault();
               void startDirect(first.user, close);
-            }
+            } else arrows(e, (e.currentTarget as Element).closest("dialog"));
           }}
         />
       </div>

@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 import type { Person } from "../session/index.js";
 import { Icon, Input, Spinner } from "../ui/index.js";
+import { arrows } from "../find/arrows.js";
 import { contacts, usePeople } from "./finding.js";
 import { PersonRow } from "./PersonRow.js";
 import { words } from "./words.js";
@@ -55,7 +56,8 @@ export function PeoplePicker({ chosen, onChange, without }: PeoplePickerProps) {
           if (e.key === "Enter" && !e.isComposing && searching && first && !people.busy) {
             e.preventDefault();
             toggle(first);
-          } else if (e.key === "Backspace" && !text && chosen.length) onChange(chosen.slice(0, -1));
+          } else if (e.key === "ArrowDown") arrows(e, (e.currentTarget as Element).closest(".picker"));
+          else if (e.key === "Backspace" && !text && chosen.length) onChange(chosen.slice(0, -1));
         }}
       />
       <PeopleList
@@ -84,7 +86,11 @@ export function PeopleList(props: PeopleListProps) {
   const w = words();
   const wanted = props.query.trim();
   return (
-    <section class="people-list" aria-busy={props.busy}>
+    <section
+      class="people-list"
+      onKeyDown={(e) => arrows(e, e.currentTarget)}
+      aria-busy={props.busy}
+    >
       <h3 class="found-head">{wanted ? w.found : w.contacts}</h3>
       {props.error && (
         <p class="found-note" role="alert">

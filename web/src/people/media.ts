@@ -1,48 +1,16 @@
 /** Pictures, files and links among the latest messages of a conversation. */
 
-import type { Entry } from "@hongyan/sdk";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { client, type Content, type MessageBody, reasonOf } from "../session/index.js";
+import { client, reasonOf } from "../session/index.js";
+import { keptIn, type Sorted } from "./kept.js";
 
-export interface Kept {
-  entry: Entry;
-  content: Content;
-}
-
-export interface Media {
-  pictures: readonly Kept[];
-  files: readonly Kept[];
-  links: readonly { entry: Entry; url: string }[];
+export interface Media extends Sorted {
   more: boolean;
   busy: boolean;
   error: string;
 }
 
-const PAGE = 100;
-const URLS = /https?:\/\/[^\s<>"“”‘’（）()]+[^\s<>"“”‘’（）().,;:!?，。；：！？]/g;
-
-/** Web addresses in a text, without the signs after them. Pure. */
-export function urlsIn(text: string): string[] {
-  return text.match(URLS) ?? [];
-}
-
-/** What a page of entries holds, the newest first. `amends` may recall or edit some. Pure. */
-export function keptIn(entries: readonly Entry[], amends: readonly Entry[]): Pick<Media, "pictures" | "files" | "links"> {
-  const pictures: Kept[] = [];
-  const files: Kept[] = [];
-  const links: { entry: Entry; url: string }[] = [];
-  const gone = new Set(amends.filter((a) => a.slot === "recall").map((a) => a.target));
-  const edits = new Map<number, Entry>();
-  for (const a of [...entries, ...amends]) if (a.slot === "edit") edits.set(a.target, a);
-  for (const entry of [...entries].reverse()) {
-    if (entry.type !== "message" || gone.has(entry.seq)) continue;
-    const { content } = (edits.get(entry.seq) ?? entry).body as MessageBody;
-    if (content?.type === "image" || content?.type === "video") pictures.push({ entry, content });
-    else if (content?.type === "file") files.push({ entry, content });
-    else if (content?.type === "text") for (const url of urlsIn(content.text)) links.push({ entry, url });
-  }
-  return { pictures, files, links };
-}
+const PAGE = 100; // entries looked at in one step
 
 const NONE: Media = { pictures: [], files: [], links: [], more: false, busy: true, error: "" };
 
