@@ -24,6 +24,7 @@ from hongyan.adapters.images import WorkerPictures
 from hongyan.adapters.images_clean import clean
 from hongyan.adapters.images_hash import thumb_hash
 from hongyan.adapters.images_job import Job
+from hongyan.engine.files_types import HEAD, detect
 from hongyan.model.errors import BadFile, Overloaded, StoreDown
 
 TYPES = {
@@ -146,6 +147,41 @@ def test_FU11_what_hides_in_boxes_of_avif_is_blanked() -> None:
     hidden = (20).to_bytes(4, "big") + b"uuid" + b"SecretWords\0"
     kept = clean(data + hidden, "image/avif", 1)
     assert b"SecretWords" not in kept and pixels(kept) == pixels(data)
+
+
+def test_FU11_bytes_that_no_part_of_the_picture_points_at_are_blanked() -> None:
+    data = saved("AVIF", exif=exif())
+    with pytest.raises(ValueError, match="missing"):
+        clean(data[: data.index(b"mdat")], "image/avif", 1)
+    for name in (b"free", b"skip", b"mpvd"):
+        behind = (19).to_bytes(4, "big") + name + b"SecretWords"
+        kept = clean(data + behind, "image/avif", 1)
+        assert b"SecretWords" not in kept and pixels(kept) == pixels(data)
+    at = data.index(b"SecretCamera")
+    place = data.index(b"iloc")
+    table = bytearray(data)
+    size = int.from_bytes(data[place - 4 : place], "big")
+    where = table.index((data.index(b"mdat") + 4).to_bytes(4, "big"), place, place + size)
+    table[where + 4 : where + 8] = (20).to_bytes(4, "big")  # the item ends before the words
+    assert at > data.index(b"mdat") + 24
+    assert b"SecretCamera" not in clean(bytes(table), "image/avif", 1)
+    other = data.replace(b"Exif", b"Exjf", 1)  # an item of a kind that nobody knows
+    assert b"SecretCamera" not in clean(other, "image/avif", 1)
+
+
+def test_FU11_heic_loses_its_notes_and_tells_its_size(tmp_path: Path) -> None:
+    """The boxes of a HEIC are those of an AVIF; only the code of the pixels is another one."""
+    data = saved("AVIF", noise((80, 60)), exif=exif())
+    heic = data.replace(b"ftypavif", b"ftypheic").replace(b"avifmif1", b"heicmif1")
+    heic = heic.replace(b"av01", b"hvc1")
+    assert detect(heic[:HEAD]) == "image/heic" and b"SecretCamera" in heic
+    source, whole = tmp_path / "source", tmp_path / "c"
+    source.write_bytes(heic)
+    job = Job(str(source), "image/heic", str(whole), str(tmp_path / "p"), 1_000_000)
+    answer = images_worker._answer(msgspec_line(job))
+    assert answer == Done(width=80, height=60)
+    kept = whole.read_bytes()
+    assert b"SecretCamera" not in kept and len(kept) == len(heic)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF"])

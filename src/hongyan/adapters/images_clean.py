@@ -8,7 +8,8 @@ Runs in the picture process only. Raises ValueError where the structure cannot b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+
+from hongyan.adapters.images_iso import clean_iso
 
 _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _PNG_KEPT = frozenset(
@@ -16,8 +17,6 @@ _PNG_KEPT = frozenset(
 )
 _WEBP_KEPT = frozenset((b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF", b"ICCP"))
 _GIF_KEPT = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
-_ISO_KEPT = frozenset((b"ftyp", b"meta", b"mdat", b"moov", b"free", b"skip"))
-_EMPTY_EXIF = bytes(4) + b"II*\0\x08\0\0\0" + bytes(6)  # decoders refuse one that is no EXIF
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04
 
 
@@ -33,7 +32,7 @@ def clean(data: bytes, media_type: str, turn: int) -> bytes:
         case "image/gif":
             return _gif(data)
         case _:
-            return _iso(data)
+            return clean_iso(data)
 
 
 def _tiff(turn: int) -> bytes:
@@ -160,127 +159,3 @@ def _blocks(data: bytes, at: int) -> int:
         at += 1 + length
         if not length:
             return at
-
-
-def _boxes(data: bytes | bytearray, at: int, end: int) -> Iterator[tuple[bytes, int, int, int]]:
-    """(name, where it stands, where its content begins and ends) of the boxes in a range."""
-    while at + 8 <= end:
-        size, begin = int.from_bytes(data[at : at + 4], "big"), at + 8
-        if size == 1:
-            size, begin = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
-        elif size == 0:
-            size = end - at
-        if at + size > end or at + size < begin:
-            raise ValueError("a box is cut")
-        yield bytes(data[at + 4 : at + 8]), at + 4, begin, at + size
-        at += size
-
-
-def _iso(data: bytes) -> bytes:
-    """AVIF and HEIC: nothing moves, since boxes point at bytes by their place; what tells of the
-    camera is overwritten."""
-    out = bytearray(data)
-    last = 0
-    seen: set[bytes] = set()
-    boxes = _boxes(data, 0, len(data))
-    while True:
-        try:
-            name, place, begin, end = next(boxes)
-        except StopIteration:
-            break
-        except ValueError:
-            if not seen.issuperset((b"ftyp", b"meta", b"mdat")):
-                raise
-            break  # the picture is whole; what hangs behind it is left out
-        seen.add(name)
-        last = end
-        if name == b"meta":
-            for low, high, fill in _metadata(data, begin + 4, end):
-                out[low:high] = fill[: high - low].ljust(high - low, b"\0")
-        elif name == b"moov":
-            _blank_notes(out, begin, end)
-        elif name not in _ISO_KEPT:
-            _blank(out, place, begin, end)
-    if not seen.issuperset((b"ftyp", b"meta", b"mdat")):
-        raise ValueError("a part is missing")
-    return bytes(out[:last])
-
-
-def _blank_notes(out: bytearray, begin: int, end: int) -> None:
-    """Of a picture that moves: what stands beside its tracks."""
-    for name, place, low, high in list(_boxes(out, begin, end)):
-        if name in (b"trak", b"mdia", b"minf"):
-            _blank_notes(out, low, high)
-        elif name in (b"udta", b"meta", b"uuid"):
-            _blank(out, place, low, high)
-
-
-def _blank(out: bytearray, place: int, begin: int, end: int) -> None:
-    out[place : place + 4] = b"free"
-    out[begin:end] = bytes(end - begin)
-
-
-def _metadata(data: bytes, begin: int, end: int) -> list[tuple[int, int, bytes]]:
-    """Where the items stand that are EXIF or XMP, and what has to stand there instead."""
-    items: dict[int, bytes] = {}
-    places: dict[int, list[tuple[int, int, int]]] = {}
-    inner = 0
-    for name, _, low, high in _boxes(data, begin, end):
-        if name == b"iinf":
-            items |= _items(data, low, high)
-        elif name == b"iloc":
-            places = _places(data, low, high)
-        elif name == b"idat":
-            inner = low
-    found = []
-    for item, fill in items.items():
-        for method, offset, length in places.get(item, []):
-            start = offset + (inner if method == 1 else 0)
-            if method > 1 or start + length > len(data):
-                raise ValueError("metadata out of reach")
-            found.append((start, start + length, fill))
-    return found
-
-
-def _items(data: bytes, low: int, high: int) -> dict[int, bytes]:
-    first = low + (6 if data[low] == 0 else 8)
-    items = {}
-    for name, _, at, end in _boxes(data, first, high):
-        if name != b"infe" or data[at] < 2:
-            continue
-        wide = 4 if data[at] == 3 else 2
-        item = int.from_bytes(data[at + 4 : at + 4 + wide], "big")
-        kind = data[at + 6 + wide : min(at + 10 + wide, end)]
-        if kind in (b"Exif", b"mime", b"uri "):
-            items[item] = _EMPTY_EXIF if kind == b"Exif" else b""
-    return items
-
-
-def _places(data: bytes, low: int, high: int) -> dict[int, list[tuple[int, int, int]]]:
-    """(method, offset, length) of the pieces of every item."""
-    version = data[low]
-    sizes = data[low + 4], data[low + 5]
-    offset_size, length_size = sizes[0] >> 4, sizes[0] & 15
-    base_size, index_size = sizes[1] >> 4, (sizes[1] & 15 if version else 0)
-    at = low + 6
-    wide = 4 if version == 2 else 2
-
-    def number(size: int) -> int:
-        nonlocal at
-        if at + size > high:
-            raise ValueError("a table is cut")
-        at += size
-        return int.from_bytes(data[at - size : at], "big")
-
-    found: dict[int, list[tuple[int, int, int]]] = {}
-    for _ in range(number(wide)):
-        item = number(wide)
-        method = number(2) & 15 if version else 0
-        number(2)  # of which file
-        base = number(base_size)
-        pieces = found.setdefault(item, [])
-        for _ in range(number(2)):
-            number(index_size)
-            offset = base + number(offset_size)
-            pieces.append((method, offset, number(length_size)))
-    return found
