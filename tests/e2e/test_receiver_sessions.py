@@ -78,7 +78,8 @@ async def test_RB2_refused_hello_is_an_http_problem(path: str) -> None:
     """The status and code of the refusal; nothing stays open."""
     async with Service() as s:
         token = await s.join("alice")
-        assert_problem(await s.post(path, hello("nonsense")), 401, 201)
+        wrong = assert_problem(await s.post(path, hello("nonsense")), 401, 201)
+        assert wrong["retry_after_ms"] > 0, "come back with a new token, as a goodbye would say"
         assert_problem(await s.post(path, {"t": "ping"}), 400, 104)
         assert_problem(await s.post(path, hello(token, "not a device!")), 400, 107)
         assert_problem(await s.post(path, "nonsense"), 400, 101)

@@ -11,7 +11,7 @@ from typing import Any
 import http_rig
 import httpx
 import pytest
-from http_rig import Service, assert_problem, text
+from http_rig import MAIN, Service, assert_problem, text
 from msgspec.structs import replace
 from receiver_rig import LONG, Event, events, eventually
 
@@ -103,6 +103,24 @@ async def test_RB10_both_receivers_bring_what_a_session_brings() -> None:
         assert [update["entry"] for update in told] == entries
         assert polled["entries"] == told
         assert not polled["more"]
+
+
+async def test_RB10_api_key_receives_for_a_user() -> None:
+    """With the scope `read`, in the name of the user of Hongyan-User; a ticket stands for both."""
+    async with Service() as s:
+        alice, _, log = await s.talk()
+        seq = await say(s, alice, log, "hi")
+        auth = s.node.authenticator
+        _, key = await auth.create_key(MAIN, ("read", "send_as"))
+        _, mute = await auth.create_key(MAIN, ("send_as",))
+        for path in ("/v1/updates?after=0", "/v1/events?after=0"):
+            assert_problem(await s.get(path, key), 401, 201)
+            assert_problem(await s.get(path, mute, Hongyan_User="bob"), 403, 209)
+        got = await s.get("/v1/updates?after=0", key, Hongyan_User="bob")
+        assert ids(got.json()["entries"]) == [(log, seq)]
+        ticket = (await s.post("/v1/events/ticket", {}, key, Hongyan_User="bob")).json()["ticket"]
+        async with listening(s, "", f"?after=0&ticket={ticket}") as stream:
+            assert ids([(await take(stream, 1))[0].json]) == [(log, seq)]
 
 
 async def test_RB10_without_a_cursor_it_starts_now() -> None:
