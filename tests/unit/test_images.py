@@ -23,7 +23,7 @@ from hongyan.adapters import images, images_worker
 from hongyan.adapters.images import WorkerPictures
 from hongyan.adapters.images_clean import clean
 from hongyan.adapters.images_hash import thumb_hash
-from hongyan.adapters.images_job import Job
+from hongyan.adapters.images_job import Done, Job
 from hongyan.engine.files_types import HEAD, detect
 from hongyan.model.errors import BadFile, Overloaded, StoreDown
 
