@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { DialogHost, dictionary, EmptyState, Icon, MenuHost, Spinner, ToastHost } from "./ui/index.js";
-import { client, currentLog, overlay, panel, phase, status } from "./session/index.js";
+import { client, currentLog, overlay, panel, phase, phone, status } from "./session/index.js";
 import { ConversationList } from "./list/ConversationList.js";
 import { LoginPage } from "./login/LoginPage.js";
 import { NewChatDialog } from "./people/NewChat.js";
@@ -92,13 +92,14 @@ function OfflineBar() {
 function Chats() {
   const log = currentLog.value;
   const side = log ? panel.value : null;
+  const one = phone.value; // one pane at a time, so all of it is the main part
   return (
-    <div class="app" data-pane={side ? "side" : log ? "thread" : "list"}>
+    <div class="app" role={one ? "main" : undefined} data-pane={side ? "side" : log ? "thread" : "list"}>
       <OfflineBar />
       <nav class="app-list" aria-label={words().list}>
         <ConversationList />
       </nav>
-      <main class="app-thread">
+      <div class="app-thread" role={one ? undefined : "main"}>
         {log ? (
           <Thread key={log} log={log} />
         ) : (
@@ -106,11 +107,12 @@ function Chats() {
             {words().pickMore}
           </EmptyState>
         )}
-      </main>
+      </div>
       {side && (
-        <aside class="app-side" aria-label={words().side}>
+        <div class="app-side" role={one ? "region" : "complementary"} aria-label={words().side}>
+          {one && <h1 class="unseen">{words().side}</h1>}
           {side === "details" ? <DetailsPanel key={log} log={log} /> : <SearchPanel key={log} />}
-        </aside>
+        </div>
       )}
       {overlay.value === "new-chat" && <NewChatDialog />}
       {overlay.value === "settings" && <SettingsDialog />}
