@@ -119,7 +119,7 @@ export class Core implements Host, Owner {
     this.sender.lead();
     this.inbox.cursors.again();
     this.status = { ...this.status, leader: true };
-    void this.shell.run();
+    this.shell.run().catch((error: Error) => this.shell!.stop(error)); // better than to go on half
     this.poke();
   }
 

@@ -303,6 +303,7 @@ export class Follower {
 
   saveNow(): void {
     this.#saveAt = undefined;
+    if (this.#over) return; // after a log-out nothing is written any more
     const changes: [string, unknown][] = [];
     for (const held of this.#unsaved) {
       if (held.live) changes.push(["p/" + held.log, held.copy.save(PAGE)]);

@@ -57,10 +57,8 @@ export function connect(
 
 /** Whether a WebSocket can be opened now. */
 export function probe(to: Endpoint, withinMs: number): Promise<boolean> {
-  const WebSocket = to.webSocket;
-  if (!WebSocket) return Promise.resolve(false);
-  return new Promise((resolve) => {
-    const socket = new WebSocket(socketUrl(to.url), [to.codec.subprotocol]);
+  return new Promise<boolean>((resolve) => {
+    const socket = new to.webSocket!(socketUrl(to.url), [to.codec.subprotocol]);
     const end = (works: boolean) => {
       clearTimeout(timer);
       resolve(works);
@@ -69,7 +67,7 @@ export function probe(to: Endpoint, withinMs: number): Promise<boolean> {
     const timer = setTimeout(() => end(false), withinMs);
     socket.onopen = () => end(true);
     socket.onclose = socket.onerror = () => end(false);
-  });
+  }).catch(() => false); // not allowed here
 }
 
 function socketUrl(url: URL): string {

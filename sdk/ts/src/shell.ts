@@ -221,7 +221,7 @@ export class Shell implements Line {
         },
       });
       this.#owner.poke();
-    });
+    }).catch(String); // a page may not be allowed to open a WebSocket at all
     this.link = undefined;
     const why = this.#why as Refusal | undefined; // set by what came meanwhile
     const silent = why instanceof TimedOut;
@@ -253,9 +253,9 @@ export class Shell implements Line {
     try {
       for (const event of this.session.receive(decode(), this.#heard)) this.#handle(event);
     } catch (error) {
+      this.link?.close(); // whatever it was: come back, and sync
       if (!(error instanceof BadFrame)) throw error;
       this.#why = error;
-      this.link.close();
     }
     this.#owner.poke();
   }

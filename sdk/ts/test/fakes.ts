@@ -20,6 +20,8 @@ export class FakeServer {
   down = false;
   /** Refuse calls of these names for good. */
   refuse = new Map<string, number>();
+  /** Refuse this many calls for now. */
+  busy = 0;
   read = 0;
   private ops = new Map<string, Entry>();
 
@@ -96,6 +98,9 @@ export class FakeServer {
     this.calls.push(op);
     const code = this.refuse.get(name);
     if (code) return socket.give({ t: "fail", ref, code, text: "no" });
+    if (this.busy-- > 0) {
+      return socket.give({ t: "fail", ref, code: 304, text: "busy", retry: true, retry_after_ms: 20 });
+    }
     const before = this.ops.get(op);
     let entry = before;
     if (!entry && name === "chat.send") {

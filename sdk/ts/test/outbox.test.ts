@@ -111,6 +111,16 @@ describe("the outbox", () => {
     expect(texts).toEqual(Array.from({ length: 20 }, (_, n) => `${n}`));
   });
 
+  it("lets no call overtake one of its log that is refused for now: G3", async () => {
+    const client = await start();
+    await client.connected(5000);
+    server.busy = 2;
+    const sents = ["a", "b", "c"].map((text) => client.send(server.log, text));
+    const acks = await Promise.all(sents);
+    expect(acks.map((ack) => ack.seq)).toEqual([1, 2, 3]);
+    expect(server.calls).toEqual([sents[0]!.op, sents[0]!.op, ...sents.map((sent) => sent.op)]);
+  });
+
   it("keeps a refused message as failed, over a restart, for retry with the same op: G11", async () => {
     server.refuse.set("chat.send", 113);
     const client = await start();
@@ -121,7 +131,9 @@ describe("the outbox", () => {
 
     const again = await start();
     await again.connected(5000);
+    await again.query("log", {}, server.log); // what would be sent by itself was sent before
     expect(again.outbox[0]).toMatchObject({ op: sent.op, state: "failed", error: { code: 113 } });
+    expect(server.calls).toEqual([sent.op]);
     server.refuse.clear();
     again.retry(sent.op);
     await until(() => again.outbox.length === 0);

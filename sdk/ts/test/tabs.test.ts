@@ -1,7 +1,7 @@
 import "fake-indexeddb/auto";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { createClient, LoggedOut, Stopped } from "../src/index.js";
+import { createClient, IndexedStore, LoggedOut, Stopped } from "../src/index.js";
 import type { Client, ClientOptions } from "../src/index.js";
 import { FakeLocks, FakeServer, until } from "./fakes.js";
 
@@ -116,13 +116,13 @@ describe("several tabs", () => {
     await until(() => server.entries.length >= 1 && three.outbox.length === 3 && two.outbox.length === 3);
     server.down = true;
     crash(one);
-    const asked = three.read(server.log, { before: 0 });
+    const asked = Promise.all([two, three].map((tab) => tab.read(server.log, { before: 0 })));
     server.held = undefined;
     server.down = false;
     await Promise.all([sents[0], sents[1]]);
     await until(() => server.entries.length === 3, () => server.calls);
     expect(new Set(server.entries.map((entry) => entry.op)).size).toBe(3);
-    expect((await asked).entries.length).toBeGreaterThan(0);
+    for (const page of await asked) expect(page.entries.length).toBeGreaterThan(0);
     await until(() => two.outbox.length === 0 && three.outbox.length === 0);
   });
 
@@ -141,13 +141,21 @@ describe("several tabs", () => {
   it("end together at a log-out, and the store is empty: G6", async () => {
     const [one, two] = [await tab(), await tab()];
     await two.connected(5000);
+    server.say("bob", { text: "secret" });
+    const [mine, theirs] = [await one.open(server.log), await two.open(server.log)];
+    server.say("bob", { text: "more" });
+    await until(() => mine.high === 2 && theirs.high === 2);
     await two.close({ logout: true });
     await until(() => one.status.state === "stopped");
+    for (const replica of [mine, theirs]) replica.close();
+    await one.close();
     expect(one.status.error).toBeInstanceOf(LoggedOut);
     await until(() => server.frames.some((frame) => frame.t === "bye" && frame["logout"] === true));
-    const fresh = await tab({ shareTabs: false, webSocket: new FakeServer().WebSocket });
+    const fresh = await tab({ shareTabs: false, getToken: () => new Promise(() => {}) });
     expect(fresh.user).toBe("");
     expect(fresh.rows.size).toBe(0);
+    const left = await (await IndexedStore.open(`hongyan:${name}`)).range("");
+    expect(left.filter(([key]) => key !== "device").map(([key]) => key)).toEqual([]);
   });
 
   it("make way for a client of after the end: G6", async () => {
