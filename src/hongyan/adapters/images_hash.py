@@ -23,14 +23,7 @@ def thumb_hash(width: int, height: int, pixels: Sequence[Pixel]) -> str:
     longer = max(width, height)
     across = max(1, round(most * width / longer))
     down = max(1, round(most * height / longer))
-    channels: list[list[float]] = [[], [], [], []]
-    for r8, g8, b8, a8 in pixels:
-        a = a8 / 255
-        r, g, b = (m * (1 - a) + a * c / 255 for m, c in zip(mean, (r8, g8, b8), strict=True))
-        for channel, value in zip(
-            channels, ((r + g + b) / 3, (r + g) / 2 - b, r - g, a), strict=True
-        ):
-            channel.append(value)
+    channels = _channels(pixels, mean)
     light = _Waves(channels[0], width, height, max(3, across), max(3, down))
     yellow = _Waves(channels[1], width, height, 3, 3)
     red = _Waves(channels[2], width, height, 3, 3)
@@ -58,6 +51,19 @@ def thumb_hash(width: int, height: int, pixels: Sequence[Pixel]) -> str:
     nibbles += [0] * (len(nibbles) % 2)
     out += bytes(low | high << 4 for low, high in zip(nibbles[::2], nibbles[1::2], strict=True))
     return b64encode(bytes(out)).decode()
+
+
+def _channels(pixels: Sequence[Pixel], mean: Sequence[float]) -> list[list[float]]:
+    """L, P, Q and A of each pixel, as it looks on the mean colour."""
+    channels: list[list[float]] = [[], [], [], []]
+    for r8, g8, b8, a8 in pixels:
+        a = a8 / 255
+        r, g, b = (m * (1 - a) + a * c / 255 for m, c in zip(mean, (r8, g8, b8), strict=True))
+        for channel, value in zip(
+            channels, ((r + g + b) / 3, (r + g) / 2 - b, r - g, a), strict=True
+        ):
+            channel.append(value)
+    return channels
 
 
 class _Waves:
