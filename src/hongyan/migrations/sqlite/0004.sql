@@ -13,6 +13,8 @@ CREATE TABLE audit (
     detail TEXT NOT NULL         -- a JSON object
 );
 CREATE INDEX audit_by_tenant ON audit (tenant, id);
+CREATE INDEX audit_by_target ON audit (tenant, target, id);
+CREATE INDEX audit_by_actor ON audit (tenant, actor, id);
 CREATE INDEX audit_by_time ON audit (at);
 
 CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit
