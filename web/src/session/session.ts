@@ -88,7 +88,7 @@ async function enter(who: Me): Promise<void> {
     url: location.origin,
     getToken,
     device: who.device || deviceId(),
-    name: `hongyan:${who.tenant}:${who.user}`,
+    name: `${who.tenant}:${who.user}`,
     client: "hongyan-web",
     lang: navigator.language,
   });

@@ -6,11 +6,10 @@ import { Icon, IconButton } from "../ui/index.js";
 import { call, tell } from "./actions.js";
 import { draftOf, setDraft } from "./drafts.js";
 import { openEmoji } from "./EmojiPicker.js";
-import { composeNow, task } from "./focus.js";
+import { composeNow, composer, task } from "./focus.js";
 import { offerFiles } from "./SendFiles.js";
 import { mentionables } from "./members.js";
 import { askedAt, complete, fitting, mentionedIn, type Mentionable } from "./mentions.js";
-import { recalled } from "./Message.js";
 import { Recorder } from "./Recorder.js";
 import { words } from "./words.js";
 
@@ -79,7 +78,7 @@ function Writing(props: { log: string; sent: () => void; editLast: () => boolean
 
   useEffect(() => {
     if (!matchMedia("(pointer: coarse)").matches || composeNow.peek()) field.current?.focus();
-    recalled.next = (again) => {
+    composer.replace = (again) => {
       put(again);
       field.current?.focus();
     };
@@ -185,6 +184,12 @@ function Writing(props: { log: string; sent: () => void; editLast: () => boolean
   };
 
   const mine = (row && titleOf(row)) || nameOf(peerOf(log, me.value?.user ?? ""));
+  composer.mention = (user, name) => {
+    picked.current = [...picked.current.filter((p) => p.name !== name), { user, name }];
+    insert(`@${name} `);
+    field.current?.focus();
+  };
+
   return (
     <div class="composer">
       {offers.length > 0 && (

@@ -4,9 +4,9 @@ import { memo } from "preact/compat";
 import { useRef } from "preact/hooks";
 import { client, entryLine, isGroup, me, nameOf, UserAvatar, type MessageBody } from "../session/index.js";
 import { clockTime, fullWhen, hue, Icon, IconButton, Spinner } from "../ui/index.js";
-import { messageMenu, react, reply } from "./actions.js";
+import { messageMenu, personMenu, react, reply } from "./actions.js";
 import { ContentBody, isPicture } from "./Content.js";
-import { recalledTexts, selection, task, composeNow, toggleSelected, lit } from "./focus.js";
+import { composer, lit, recalledTexts, selection, task, toggleSelected } from "./focus.js";
 import { type Reach, reactionsOf } from "./folded.js";
 import type { MessageItem, PendingItem } from "./items.js";
 import { nameIn } from "./members.js";
@@ -89,7 +89,18 @@ export const Message = memo(function Message(props: MessageProps) {
         </span>
       )}
       {group && !item.own && (
-        <span class="msg-face">{item.last && <UserAvatar user={item.from} size={36} />}</span>
+        <span class="msg-face">
+          {item.last && (
+            <button
+              type="button"
+              class="msg-who"
+              aria-label={nameIn(log, item.from)}
+              onClick={(e) => personMenu(log, item.from, e.currentTarget)}
+            >
+              <UserAvatar user={item.from} size={36} />
+            </button>
+          )}
+        </span>
       )}
       <div class="msg-body">
         <div class={bubbleClass(item.body, item.own)}>
@@ -135,7 +146,7 @@ function Recalled({ log, item, press }: MessageProps & { press: ReturnType<typeo
             class="note-do"
             onClick={() => {
               task.value = null;
-              recalled.next(text);
+              composer.replace(text);
             }}
           >
             {w.editAgain}
@@ -145,13 +156,6 @@ function Recalled({ log, item, press }: MessageProps & { press: ReturnType<typeo
     </article>
   );
 }
-
-/** Where "edit again" puts its text; the composer listens. */
-export const recalled = {
-  next: (_text: string): void => {
-    composeNow.value += 1;
-  },
-};
 
 export function Reply(props: { body: MessageBody; goTo?: (seq: number) => void; lineAt?: (seq: number) => string }) {
   const { reply: to } = props.body;

@@ -153,14 +153,16 @@ export function Thread({ log }: { log: string }) {
           </button>
         )}
       </div>
-      <Composer
-        log={log}
-        sent={() => {
-          store.dropUnreadLine();
-          void toEnd();
-        }}
-        editLast={editLast}
-      />
+      {row && (
+        <Composer
+          log={log}
+          sent={() => {
+            store.dropUnreadLine();
+            void toEnd();
+          }}
+          editLast={editLast}
+        />
+      )}
       <Announcer store={store} />
       <SendFilesHost />
       <EmojiHost />

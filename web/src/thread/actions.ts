@@ -1,8 +1,8 @@
 /** What can be done with a message, and the menu that offers it. */
 
-import { ADMIN, client, contentLine, isGroup, me, OWNER, reasonOf, rows, stateOf } from "../session/index.js";
+import { ADMIN, client, contentLine, isGroup, me, nameOf, openChat, OWNER, reasonOf, rows, stateOf } from "../session/index.js";
 import { confirm, type MenuItem, openMenu, toast } from "../ui/index.js";
-import { composeNow, forwarding, inspected, recalledTexts, selection, task, toggleSelected } from "./focus.js";
+import { composeNow, composer, forwarding, inspected, recalledTexts, selection, task, toggleSelected } from "./focus.js";
 import type { MessageItem } from "./items.js";
 import { quickReactions } from "./quick.js";
 import { words } from "./words.js";
@@ -141,6 +141,28 @@ export function itemsFor(log: string, item: MessageItem, href = ""): (MenuItem |
     { label: w.remove, icon: "trash", danger: true, run: () => void removeForMe(log, [item.seq]) },
   );
   return found.filter((i) => i !== false && i !== "");
+}
+
+/** What one may do with the author of a message in a group. */
+export function personMenu(log: string, user: string, at: Element): void {
+  const w = words();
+  const name = nameOf(user);
+  const start = async () => {
+    try {
+      const ack = await client().call("chat.open", { user });
+      openChat(ack.log);
+    } catch (error) {
+      tell(error);
+    }
+  };
+  openMenu({
+    at,
+    label: name,
+    items: [
+      { label: w.message(name), icon: "compose", run: () => void start() },
+      { label: w.mention, icon: "at", disabled: !mayTalk(log), run: () => composer.mention(user, name) },
+    ],
+  });
 }
 
 /** Open the menu of a message at an element or point. */

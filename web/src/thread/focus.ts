@@ -20,6 +20,13 @@ export const inspected = signal<MessageItem | null>(null);
 export const lit = signal(0);
 /** Raised to put the caret into the composer. */
 export const composeNow = signal(0);
+/** What the composer of the thread on the screen can be told; nothing while there is none. */
+export const composer: {
+  /** Put this text in place of what is there. */
+  replace: (text: string) => void;
+  /** Name a person where the caret is. */
+  mention: (user: string, name: string) => void;
+} = { replace: () => {}, mention: () => {} };
 /** Text that a recalled message had, to be edited again; kept for this visit only. */
 export const recalledTexts = new Map<string, string>();
 
