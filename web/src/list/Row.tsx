@@ -73,6 +73,7 @@ export interface RowProps {
 
 export function Row({ row, index, of, current, reachable, onFocus }: RowProps) {
   const w = words();
+  const self = me.value?.user ?? "";
   const own = settingsOf(row);
   const title = titleOf(row);
   const line = lineOf(row, current);
@@ -101,7 +102,7 @@ export function Row({ row, index, of, current, reachable, onFocus }: RowProps) {
         }}
         {...press.handlers}
       >
-        <ChatAvatar row={row} size={48} presence />
+        <ChatAvatar row={row} size={48} presence={peerOf(row.log, self) !== self} />
         <span class="row-main">
           <span class="row-top">
             <span class="row-title ellipsis">{title}</span>

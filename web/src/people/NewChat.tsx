@@ -5,7 +5,7 @@ import { tried } from "../login/tried.js";
 import { client, openChat, overlay, type Person } from "../session/index.js";
 import { Button, Dialog, Icon, IconButton, type IconName, Input, Select, Switch } from "../ui/index.js";
 import { arrows } from "../find/arrows.js";
-import { startDirect, usePeople, contacts } from "./finding.js";
+import { startDirect, usePeople, useSuggested } from "./finding.js";
 import { JoinForm } from "./Join.js";
 import { newChatMode } from "./newChatAs.js";
 import { PeopleList, PeoplePicker } from "./PeoplePicker.js";
@@ -42,6 +42,7 @@ function NewDirect() {
   const w = words();
   const [text, setText] = useState("");
   const people = usePeople(text);
+  const suggested = useSuggested();
   const searching = text.trim() !== "";
   return (
     <Dialog title={w.newChat} class="dialog-flush" onClose={close}>
@@ -70,7 +71,7 @@ function NewDirect() {
         </div>
       )}
       <PeopleList
-        people={searching ? people.found : contacts()}
+        people={searching ? people.found : suggested}
         query={text}
         busy={people.busy}
         error={people.error}

@@ -14,7 +14,7 @@ export interface People {
 }
 
 const PAUSE = 250; // ms of no typing
-const MOST = 20;
+const MOST = 30;
 const USER = /^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}$/;
 let prefixes = true; // false once the server said that it finds people by their whole id only
 
@@ -79,6 +79,27 @@ export function usePeople(text: string): People {
     return () => clearTimeout(timer);
   }, [wanted]);
   return state;
+}
+
+/** Whom one might talk to before anything is typed: contacts, then people the server lists. */
+export function useSuggested(): readonly Person[] {
+  const [listed, setListed] = useState<readonly Person[]>([]);
+  useEffect(() => {
+    let alive = true;
+    look("").then(
+      (found) => {
+        for (const person of found) learn(person);
+        if (alive) setListed(found);
+      },
+      () => undefined, // offline: contacts have to do
+    );
+    return () => {
+      alive = false;
+    };
+  }, []);
+  const near = contacts();
+  const ids = new Set([...near.map((p) => p.user), me.value?.user]);
+  return [...near, ...listed.filter((p) => !ids.has(p.user))];
 }
 
 /** Open the conversation with somebody; `done` is called when it is there. */

@@ -4,8 +4,9 @@ import "./controls.css";
 /** 0 to 7, always the same for the same text: which colour a person has. */
 export function hue(text: string): number {
   let h = 7;
-  for (let i = 0; i < text.length; i += 1) h = (h * 31 + text.charCodeAt(i)) >>> 0;
-  return h % 8;
+  for (let i = 0; i < text.length; i += 1) h = (Math.imul(h, 31) + text.charCodeAt(i)) | 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b); // mixed: the low bits alone are much alike
+  return (Math.imul(h ^ (h >>> 13), 0xc2b2ae35) >>> 16) % 8;
 }
 
 /** One or two letters that stand for a name; for Chinese names the last two signs. */
