@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from http_rig import Service, text
 
 LONG = httpx.Timeout(20.0)
 
@@ -155,3 +156,75 @@ def call(ref: int, words: str, log: str, op: str = "") -> dict[str, Any]:
         "log": log,
         "args": args,
     }
+
+
+# --- receivers without a session --------------------------------------------------------------
+
+
+async def say(s: Service, token: str, log: str, words: str) -> int:
+    got = await s.post(f"/v1/logs/{log}/calls", text(words), token, Idempotency_Key=words[:60])
+    assert got.status_code == 200, got.text
+    return int(got.json()["seq"])
+
+
+async def do(s: Service, token: str, name: str, log: str = "", **args: Any) -> dict[str, Any]:
+    path = f"/v1/logs/{log}/calls" if log else "/v1/calls"
+    do.ops += 1  # type: ignore[attr-defined]
+    got = await s.post(path, {"name": name, "args": args}, token, Idempotency_Key=f"do{do.ops}")  # type: ignore[attr-defined]
+    assert got.status_code == 200, got.text
+    answer: dict[str, Any] = got.json()
+    return answer
+
+
+do.ops = 0  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def listening(
+    s: Service, token: str, query: str = "", **headers: str
+) -> AsyncIterator[AsyncIterator[Event]]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if token:
+        named["Authorization"] = f"Bearer {token}"
+    path = f"/v1/events{query}"
+    async with s.http.stream("GET", path, headers=named, timeout=LONG) as response:
+        if response.status_code != 200:
+            raise AssertionError((await response.aread()).decode())
+        yield events(response)
+
+
+async def take(stream: AsyncIterator[Event], number: int) -> list[Event]:
+    """The next events that bring an entry."""
+    found: list[Event] = []
+    async with asyncio.timeout(15):
+        while len(found) < number:
+            event = await anext(stream)
+            if event.data and "cursor" not in event.json:
+                found.append(event)
+    return found
+
+
+async def cursor_of(stream: AsyncIterator[Event]) -> str:
+    """That of the first event, which only tells it."""
+    async with asyncio.timeout(15):
+        event = await anext(stream)
+    assert event.json == {"cursor": event.id}
+    return event.id
+
+
+async def pull(s: Service, token: str, query: str) -> dict[str, Any]:
+    got = await s.http.get(
+        f"/v1/updates?{query}", headers={"Authorization": f"Bearer {token}"}, timeout=LONG
+    )
+    assert got.status_code == 200, got.text
+    answer: dict[str, Any] = got.json()
+    return answer
+
+
+def ids(updates: list[Any]) -> list[tuple[str, int]]:
+    return [(update["log"], update["entry"]["seq"]) for update in updates]
+
+
+async def whole(s: Service, token: str, log: str) -> list[tuple[str, int]]:
+    got = await s.get(f"/v1/logs/{log}/entries?after=0&limit=200", token)
+    return [(log, entry["seq"]) for entry in got.json()["entries"]]

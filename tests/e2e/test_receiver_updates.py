@@ -3,88 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
 
-import http_rig
 import httpx
 import pytest
-from http_rig import MAIN, Service, assert_problem, text
+from http_rig import MAIN, Service, assert_problem
 from msgspec.structs import replace
-from receiver_rig import LONG, Event, events, eventually
+from receiver_rig import LONG, cursor_of, do, eventually, ids, listening, pull, say, take, whole
 
 from hongyan.ports import Evicted
-
-
-async def say(s: Service, token: str, log: str, words: str) -> int:
-    got = await s.post(f"/v1/logs/{log}/calls", text(words), token, Idempotency_Key=words[:60])
-    assert got.status_code == 200, got.text
-    return int(got.json()["seq"])
-
-
-async def do(s: Service, token: str, name: str, log: str = "", **args: Any) -> dict[str, Any]:
-    path = f"/v1/logs/{log}/calls" if log else "/v1/calls"
-    do.ops += 1  # type: ignore[attr-defined]
-    got = await s.post(path, {"name": name, "args": args}, token, Idempotency_Key=f"do{do.ops}")  # type: ignore[attr-defined]
-    assert got.status_code == 200, got.text
-    answer: dict[str, Any] = got.json()
-    return answer
-
-
-do.ops = 0  # type: ignore[attr-defined]
-
-
-@asynccontextmanager
-async def listening(
-    s: Service, token: str, query: str = "", **headers: str
-) -> AsyncIterator[AsyncIterator[Event]]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    if token:
-        named["Authorization"] = f"Bearer {token}"
-    path = f"/v1/events{query}"
-    async with s.http.stream("GET", path, headers=named, timeout=LONG) as response:
-        if response.status_code != 200:
-            raise AssertionError((await response.aread()).decode())
-        yield events(response)
-
-
-async def take(stream: AsyncIterator[Event], number: int) -> list[Event]:
-    """The next events that bring an entry."""
-    found: list[Event] = []
-    async with asyncio.timeout(15):
-        while len(found) < number:
-            event = await anext(stream)
-            if event.data and "cursor" not in event.json:
-                found.append(event)
-    return found
-
-
-async def cursor_of(stream: AsyncIterator[Event]) -> str:
-    """That of the first event, which only tells it."""
-    async with asyncio.timeout(15):
-        event = await anext(stream)
-    assert event.json == {"cursor": event.id}
-    return event.id
-
-
-async def pull(s: Service, token: str, query: str) -> dict[str, Any]:
-    got = await s.http.get(
-        f"/v1/updates?{query}", headers={"Authorization": f"Bearer {token}"}, timeout=LONG
-    )
-    assert got.status_code == 200, got.text
-    answer: dict[str, Any] = got.json()
-    return answer
-
-
-def ids(updates: list[Any]) -> list[tuple[str, int]]:
-    return [(update["log"], update["entry"]["seq"]) for update in updates]
-
-
-async def whole(s: Service, token: str, log: str) -> list[tuple[str, int]]:
-    got = await s.get(f"/v1/logs/{log}/entries?after=0&limit=200", token)
-    return [(log, entry["seq"]) for entry in got.json()["entries"]]
 
 
 async def test_RB10_both_receivers_bring_what_a_session_brings() -> None:
@@ -177,92 +103,6 @@ async def test_RB11_last_event_id_goes_before_the_url() -> None:
         async with listening(s, bob, "?after=0", Last_Event_ID=begin["cursor"]) as stream:
             [event] = await take(stream, 1)
             assert event.json["entry"]["seq"] == second
-
-
-async def test_RB12_membership_decides_what_comes() -> None:
-    """Since the join, up to the leave, nothing between, and again since the next join."""
-    async with Service() as s:
-        alice, bob, _ = await s.talk()
-        carol = await s.join("carol")
-        start = (await pull(s, bob, ""))["cursor"]
-        group = (await do(s, alice, "chat.create", title="g", members=["carol"]))["log"]
-        await say(s, carol, group, "before")
-        joined = (await do(s, alice, "chat.invite", group, users=["bob"]))["seq"]
-        inside = await say(s, carol, group, "inside")
-        left = (await do(s, alice, "chat.remove", group, users=["bob"]))["seq"]
-        await say(s, carol, group, "outside")
-        again = (await do(s, alice, "chat.invite", group, users=["bob"]))["seq"]
-        after = await say(s, carol, group, "after")
-        async with listening(s, bob, f"?cursor={start}") as stream:
-            told = [event.json for event in await take(stream, 2)]
-        assert ids(told) == [(group, again), (group, after)]
-        assert ids((await pull(s, bob, f"cursor={start}"))["entries"]) == ids(told)
-        await do(s, alice, "chat.remove", group, users=["bob"])
-        await say(s, carol, group, "outside2")
-        gone = await pull(s, bob, f"cursor={start}")
-        assert ids(gone["entries"])[-1][1] == after + 1
-        assert joined < inside < left < again
-
-
-async def test_RB12_leave_and_rejoin_reach_who_waits() -> None:
-    """A receiver that is connected meanwhile gets the leave itself, nothing after, and the join."""
-    async with Service(**{"receivers.comment_ms": 60_000}) as s:  # no look but when woken
-        alice, bob, _ = await s.talk()
-        carol = await s.join("carol")
-        group = (await do(s, alice, "chat.create", title="g", members=["carol"]))["log"]
-        async with listening(s, bob) as stream:
-            await cursor_of(stream)
-            joined = (await do(s, alice, "chat.invite", group, users=["bob"]))["seq"]
-            assert ids([(await take(stream, 1))[0].json]) == [(group, joined)]
-            left = (await do(s, alice, "chat.remove", group, users=["bob"]))["seq"]
-            assert ids([(await take(stream, 1))[0].json]) == [(group, left)]
-            await say(s, carol, group, "outside")
-            again = (await do(s, alice, "chat.invite", group, users=["bob"]))["seq"]
-            assert ids([(await take(stream, 1))[0].json]) == [(group, again)]
-
-
-async def test_RB12_large_logs_wake_their_members(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also of a log that grows large, and that is joined, while the receiver waits."""
-    monkeypatch.setattr(http_rig, "MemoryStore", partial(http_rig.MemoryStore, large_above=3))
-    async with Service(**{"receivers.comment_ms": 60_000}) as s:
-        alice, bob, _ = await s.talk()
-        for name in ("carol", "dave", "erin"):
-            await s.join(name)
-        group = (await do(s, alice, "chat.create", title="g", members=["bob", "carol"]))["log"]
-        erin = (
-            await s.post("/v1/token", {"user": "erin", "password": "correct horse battery"})
-        ).json()
-        async with listening(s, bob) as stream, listening(s, erin["token"]) as late:
-            await cursor_of(stream)
-            await cursor_of(late)
-            grown = (await do(s, alice, "chat.invite", group, users=["dave"]))["seq"]
-            assert ids([(await take(stream, 1))[0].json]) == [(group, grown)]
-            more = await say(s, alice, group, "large-now")
-            assert ids([(await take(stream, 1))[0].json]) == [(group, more)]
-            joined = (await do(s, alice, "chat.invite", group, users=["erin"]))["seq"]
-            assert ids([(await take(late, 1))[0].json]) == [(group, joined)]
-            last = await say(s, alice, group, "for-erin-too")
-            assert ids([(await take(late, 1))[0].json]) == [(group, last)]
-
-
-async def test_RB12_recalled_hidden_and_cleared_are_as_in_a_read() -> None:
-    """The bodies are gone, what was deleted for me is `hidden`, what was cleared does not come."""
-    async with Service() as s:
-        alice, bob, log = await s.talk()
-        recalled = await say(s, alice, log, "secret")
-        hidden = await say(s, alice, log, "not-for-me")
-        await do(s, alice, "chat.recall", log, seq=recalled)
-        await do(s, bob, "chat.delete", log, seqs=[hidden])
-        told = {
-            update["entry"]["seq"]: update["entry"]
-            for update in (await pull(s, bob, "after=0"))["entries"]
-        }
-        assert told[recalled]["body"] == {}
-        assert (told[hidden]["type"], told[hidden]["body"]) == ("hidden", {})
-        await do(s, bob, "chat.clear", log)
-        seq = await say(s, alice, log, "fresh")
-        assert (log, seq) == ids((await pull(s, bob, "after=0"))["entries"])[-1]
-        assert len(ids((await pull(s, bob, "after=0"))["entries"])) <= 2
 
 
 async def test_RB13_one_log_only() -> None:
