@@ -100,7 +100,7 @@ async def test_WH23_what_is_committed_during_the_look_is_not_missed(
         return found
 
     monkeypatch.setattr(desk.store, "feed", late)
-    assert seqs(await desk.fetch(wait_s=9.0)) == [(A, 1)]
+    assert seqs(await desk.fetch(wait_s=25.0)) == [(A, 1)]  # fetch gives up after 10
 
 
 async def test_WH23_a_lost_hint_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ async def test_WH5_a_pause_that_the_target_asks_for_holds_for_all_logs() -> None
         await shop.settled(webhook, lambda view: view.failed == 1)
         await shop.say(B, "b1")
         busy = False
-        await shop.target.until(lambda: len(shop.target.taken) == 1)
+        await shop.target.until(lambda: len(shop.target.taken) >= 1)
         # The bound of 0.3 s counts, not the minute that was asked for; for the other log too.
         assert shop.clock.monotonic() - began >= 0.29
         await shop.target.until(lambda: len(shop.target.taken) == 2)
