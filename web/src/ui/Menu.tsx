@@ -127,7 +127,8 @@ function Menu({ spec }: { spec: MenuSpec }) {
               tabIndex={-1}
               onClick={() => {
                 closeMenu();
-                item.run();
+                // After the menu is gone and has given the focus back: what runs may take it.
+                setTimeout(item.run);
               }}
             >
               <span class="menu-icon">{item.icon && <Icon name={item.icon} size={19} />}</span>
