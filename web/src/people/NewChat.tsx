@@ -5,7 +5,7 @@ import { tried } from "../login/tried.js";
 import { client, openChat, overlay, type Person } from "../session/index.js";
 import { Button, Dialog, Icon, IconButton, type IconName, Input, Select, Switch } from "../ui/index.js";
 import { arrows } from "../find/arrows.js";
-import { startDirect, usePeople, useSuggested } from "./finding.js";
+import { contacts, startDirect, usePeople } from "./finding.js";
 import { JoinForm } from "./Join.js";
 import { newChatMode } from "./newChatAs.js";
 import { PeopleList, PeoplePicker } from "./PeoplePicker.js";
@@ -42,7 +42,6 @@ function NewDirect() {
   const w = words();
   const [text, setText] = useState("");
   const people = usePeople(text);
-  const suggested = useSuggested();
   const searching = text.trim() !== "";
   return (
     <Dialog title={w.newChat} class="dialog-flush" onClose={close}>
@@ -71,7 +70,7 @@ function NewDirect() {
         </div>
       )}
       <PeopleList
-        people={searching ? people.found : suggested}
+        people={searching ? people.found : contacts()}
         query={text}
         busy={people.busy}
         error={people.error}

@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import type { Person } from "../session/index.js";
 import { Icon, Input, Spinner } from "../ui/index.js";
 import { arrows } from "../find/arrows.js";
-import { usePeople, useSuggested } from "./finding.js";
+import { contacts, usePeople } from "./finding.js";
 import { PersonRow } from "./PersonRow.js";
 import { words } from "./words.js";
 import "../find/find.css";
@@ -21,9 +21,8 @@ export function PeoplePicker({ chosen, onChange, without }: PeoplePickerProps) {
   const w = words();
   const [text, setText] = useState("");
   const people = usePeople(text);
-  const suggested = useSuggested();
   const searching = text.trim() !== "";
-  const offered = (searching ? people.found : suggested).filter((p) => !without?.has(p.user));
+  const offered = (searching ? people.found : contacts()).filter((p) => !without?.has(p.user));
   const ids = new Set(chosen.map((p) => p.user));
   const toggle = (person: Person) => {
     if (ids.has(person.user)) onChange(chosen.filter((p) => p.user !== person.user));

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import {
-  client, isDirect, learn, me, openChat, peerOf, type Person, personOf, reasonOf, rows,
+  activityOf, client, isChat, isDirect, learn, me, openChat, peerOf, type Person, personOf, reasonOf, rows,
 } from "../session/index.js";
 import { rank } from "../find/matching.js";
 import { toast } from "../ui/index.js";
@@ -37,13 +37,14 @@ async function look(text: string): Promise<Person[]> {
   return (await client().query<UsersAnswer>("users", { ids: [text] })).users;
 }
 
-/** People one has a direct conversation with, the latest first. */
+/** People one talks with, the latest first: in a direct conversation, or last to write in a group. */
 export function contacts(): Person[] {
   const self = me.value?.user ?? "";
-  return [...rows.value.values()]
-    .filter((row) => isDirect(row.log) && row.last)
-    .sort((a, b) => (b.last?.at ?? 0) - (a.last?.at ?? 0))
-    .map((row) => peerOf(row.log, self))
+  const users = [...rows.value.values()]
+    .filter((row) => isChat(row.log) && row.last)
+    .sort((a, b) => Number(isDirect(b.log)) - Number(isDirect(a.log)) || activityOf(b) - activityOf(a))
+    .map((row) => peerOf(row.log, self) || row.last?.from || "");
+  return [...new Set(users)]
     .filter((user) => user && user !== self)
     .map((user) => ({ ...personOf(user).value, user }));
 }
@@ -79,27 +80,6 @@ export function usePeople(text: string): People {
     return () => clearTimeout(timer);
   }, [wanted]);
   return state;
-}
-
-/** Whom one might talk to before anything is typed: contacts, then people the server lists. */
-export function useSuggested(): readonly Person[] {
-  const [listed, setListed] = useState<readonly Person[]>([]);
-  useEffect(() => {
-    let alive = true;
-    look("").then(
-      (found) => {
-        for (const person of found) learn(person);
-        if (alive) setListed(found);
-      },
-      () => undefined, // offline: contacts have to do
-    );
-    return () => {
-      alive = false;
-    };
-  }, []);
-  const near = contacts();
-  const ids = new Set([...near.map((p) => p.user), me.value?.user]);
-  return [...near, ...listed.filter((p) => !ids.has(p.user))];
 }
 
 /** Open the conversation with somebody; `done` is called when it is there. */
