@@ -117,16 +117,18 @@ def _do(db: sqlite3.Connection, *, sql: str, values: tuple[Any, ...]) -> None:
 
 
 def _begin(db: sqlite3.Connection, *, upload: Upload, quota: Quota) -> None:
-    open_now, made, mine, all_of_them = db.execute(
-        f"""
-        SELECT total(user=?1 AND state IN ('{UPLOADING}','{PROCESSING}')),
-            total(user=?1 AND created_at>?3),
-            total(iif(user=?1 AND created_at>?3, iif(state='{ENDED}', at, size), 0)),
-            total(iif(created_at>?3, iif(state='{ENDED}', at, size), 0))
-        FROM uploads WHERE tenant=?2
-        """,
-        (upload.user, upload.tenant, quota.since),
+    used = f"iif(state='{ENDED}', at, size)"
+    open_now, made, mine = db.execute(
+        f"SELECT total(state IN ('{UPLOADING}','{PROCESSING}')), total(created_at>?3),"
+        f" total(iif(created_at>?3, {used}, 0)) FROM uploads WHERE tenant=?1 AND user=?2",
+        (upload.tenant, upload.user, quota.since),
     ).fetchone()
+    all_of_them = 0
+    if quota.tenant_bytes:  # looks at every upload of the day: only where it is asked for
+        (all_of_them,) = db.execute(
+            f"SELECT total({used}) FROM uploads WHERE tenant=? AND created_at>?",
+            (upload.tenant, quota.since),
+        ).fetchone()
     if open_now >= quota.open:
         raise Full(f"a user has at most {quota.open} uploads that are not finished")
     if made >= quota.count:
@@ -134,11 +136,11 @@ def _begin(db: sqlite3.Connection, *, upload: Upload, quota: Quota) -> None:
             f"a user begins at most {quota.count} uploads within 24 hours",
             retry_after_ms=HOUR_MS,
         )
-    for used, most, whose in (
+    for before, most, whose in (
         (mine, quota.user_bytes, "this user"),
         (all_of_them, quota.tenant_bytes, "this tenant"),
     ):
-        if most and used + upload.size > most:
+        if most and before + upload.size > most:
             raise TooFast(
                 f"{whose} may upload {most} bytes within 24 hours", retry_after_ms=HOUR_MS
             )

@@ -15,7 +15,8 @@ CREATE TABLE uploads (
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX uploads_by_tenant ON uploads (tenant, created_at, user, size, at, state);
+CREATE INDEX uploads_by_user ON uploads (tenant, user, created_at, size, at, state);
+CREATE INDEX uploads_by_tenant ON uploads (tenant, created_at, size, at, state);
 CREATE INDEX uploads_by_expiry ON uploads (expires_at);
 
 -- The same bytes may be held by several tenants and are kept once; without a holder they go.
