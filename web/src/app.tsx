@@ -92,6 +92,7 @@ function OfflineBar() {
 function Chats() {
   const log = currentLog.value;
   const side = log ? panel.value : null;
+  const Side = phone.value ? "section" : "aside";
   const one = phone.value; // one pane at a time, so all of it is the main part
   return (
     <div class="app" role={one ? "main" : undefined} data-pane={side ? "side" : log ? "thread" : "list"}>
@@ -109,10 +110,10 @@ function Chats() {
         )}
       </div>
       {side && (
-        <div class="app-side" role={one ? "region" : "complementary"} aria-label={words().side}>
+        <Side class="app-side" aria-label={words().side}>
           {one && <h1 class="unseen">{words().side}</h1>}
           {side === "details" ? <DetailsPanel key={log} log={log} /> : <SearchPanel key={log} />}
-        </div>
+        </Side>
       )}
       {overlay.value === "new-chat" && <NewChatDialog />}
       {overlay.value === "settings" && <SettingsDialog />}

@@ -55,8 +55,8 @@ export function Header({ row, log }: { row: InboxRow | undefined; log: string })
         </button>
       )}
       <span class="head-room" />
-      <IconButton icon="search" label={w.search} pressed={panel.value === "search"} onClick={() => togglePanel("search")} />
-      <IconButton icon="info" label={w.details} pressed={panel.value === "details"} onClick={() => togglePanel("details")} />
+      {row && <IconButton icon="search" label={w.search} pressed={panel.value === "search"} onClick={() => togglePanel("search")} />}
+      {row && <IconButton icon="info" label={w.details} pressed={panel.value === "details"} onClick={() => togglePanel("details")} />}
     </header>
   );
 }

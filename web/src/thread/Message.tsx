@@ -94,10 +94,10 @@ export const Message = memo(function Message(props: MessageProps) {
             <button
               type="button"
               class="msg-who"
-              aria-label={nameIn(log, item.from)}
               onClick={(e) => personMenu(log, item.from, e.currentTarget)}
             >
               <UserAvatar user={item.from} size={36} />
+              <span class="unseen">{nameIn(log, item.from)}</span>
             </button>
           )}
         </span>

@@ -47,15 +47,15 @@ export function Dialog(props: DialogProps) {
       {...backdrop}
     >
       <div class="dialog-body">
-        <header class="dialog-head">
+        <div class="dialog-head">
           {props.lead}
           <h2 id={id} class="ellipsis">
             {props.title}
           </h2>
           <IconButton icon="close" label={words().close} onClick={props.onClose} />
-        </header>
+        </div>
         <div class="dialog-main">{props.children}</div>
-        {props.actions && <footer class="dialog-foot">{props.actions}</footer>}
+        {props.actions && <div class="dialog-foot">{props.actions}</div>}
       </div>
     </dialog>
   );

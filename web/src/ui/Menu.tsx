@@ -53,7 +53,7 @@ export function place(box: HTMLElement, at: MenuSpec["at"]): void {
   let y: number;
   if (at instanceof Element) {
     const from = at.getBoundingClientRect();
-    x = from.right - width < edge ? from.left : from.right - width;
+    x = (from.left + from.right) / 2 < innerWidth / 2 ? from.left : from.right - width;
     y = from.bottom + 4;
     if (y + height > innerHeight - edge) y = from.top - height - 4;
   } else {
