@@ -176,8 +176,8 @@ class Metrics:
             yield _gauge(name, text, read())
         for name, (text, label, values) in self._labelled.items():
             family = GaugeMetricFamily(f"hongyan_{name}", text, labels=[label])
-            for key, value in values().items():
-                family.add_metric([key], value)
+            for key, number in values().items():
+                family.add_metric([key], number)
             yield family
         for name, number in self._store.items():
             yield _gauge(f"store_{name}", "See Store.stats().", number)

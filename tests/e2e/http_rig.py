@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+from starlette.applications import Starlette
 
 from hongyan.adapters.memory.audit import MemoryAudit
 from hongyan.adapters.memory.bus import MemoryBus
@@ -61,8 +62,14 @@ class Service:
         )
         self.hints: list[Any] = []
         self.bus.subscribe(self.hints.append)
+        endpoint = GatewayEndpoint(self.node.gateway, CODECS, Terms(MOST, 0.5))
+        self.front = Front(
+            self.config.server, self.config.limits, endpoint=endpoint, http=self._http()
+        )
+
+    def _http(self) -> Starlette:
         sessions, operations = self.node.sessions, self.node.operations
-        http = build_http(
+        return build_http(
             self.node.gateway,
             self.node.authenticator,
             self.config,
@@ -74,8 +81,6 @@ class Service:
             ],
             trail=operations.trail,
         )
-        endpoint = GatewayEndpoint(self.node.gateway, CODECS, Terms(MOST, 0.5))
-        self.front = Front(self.config.server, self.config.limits, endpoint=endpoint, http=http)
 
     async def metrics(self) -> bytes:
         return b"hongyan_up 1\n"

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from hongyan.adapters.memory.bus import MemoryBus
 from hongyan.adapters.memory.clock import ManualClock
+from hongyan.app import KINDS
 from hongyan.config import load
+from hongyan.engine.hub import Hub
 from hongyan.engine.identity import Identity
+from hongyan.engine.logs import LogCache
 from hongyan.engine.operations import Operations
 from hongyan.engine.overview import SERIES, STEPS, Overview
 from hongyan.model.errors import Forbidden, StoreDown
+from hongyan.model.ids import LogId, Seq
+from hongyan.ports import Appended
 from hongyan.telemetry import Histogram, Metrics, Usage, usage
 
 
@@ -145,3 +152,23 @@ def test_CO7_settings_are_shown_without_secrets() -> None:
     assert not shown["limits.page"]["changed"]
     with pytest.raises(Forbidden):
         operations.limits(Identity(tenant="other", user="root", epoch=1, admin=True))  # type: ignore[arg-type]
+
+
+async def test_CO8_commits_that_could_not_be_fanned_out_are_gaps() -> None:
+    class Down:
+        async def info(self, log: str) -> None:
+            raise StoreDown("gone")
+
+    metrics, bus = Metrics(), MemoryBus()
+    cache = LogCache(Down(), KINDS)  # type: ignore[arg-type]
+    hub = Hub(cache=cache, bus=bus, metrics=metrics)
+    lost = Appended(
+        LogId("main/d/a~b"), (), Seq(1), ord=1, version=1, roster=1, count=2, large=False
+    )
+    bus.publish(lost)
+    bus.publish(lost)
+    await asyncio.wait_for(asyncio.gather(*hub._tasks), 5)
+
+    assert metrics.gaps_total == 2
+    hub.close()
+    await bus.close()

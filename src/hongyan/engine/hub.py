@@ -295,12 +295,11 @@ class Hub:
                     self._offer(state, waiting[0])
                 del waiting[0]
         except Refusal as why:  # readers find it by the digest of the next heartbeat
-            self._metrics.gaps_total += len(waiting)
             logger.warning("fan-out skipped", log=log, left=len(waiting), error=why.text)
         except Exception:
-            self._metrics.gaps_total += len(waiting)
             logger.exception("fan-out failed", log=log, left=len(waiting))
         finally:
+            self._metrics.gaps_total += len(waiting)
             del self._late[log]
 
     def _spawn(self, work: Any) -> None:
