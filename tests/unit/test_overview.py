@@ -167,7 +167,8 @@ async def test_CO8_commits_that_could_not_be_fanned_out_are_gaps() -> None:
     )
     bus.publish(lost)
     bus.publish(lost)
-    await asyncio.wait_for(asyncio.gather(*hub._tasks), 5)
+    for _ in range(100):  # turns of the loop, not time
+        await asyncio.sleep(0)
 
     assert metrics.gaps_total == 2
     hub.close()
