@@ -8,11 +8,15 @@ import { Button, IconButton, TextArea } from "../ui/index.js";
 import { words } from "./detailWords.js";
 
 const LONGEST = 4000; // characters, as on the server
+const LONG = 280; // characters from which on it is cut, until the person wants all
+const LINES = 7; // likewise; as in details.css
 
 export function Notice({ row }: { row: InboxRow }) {
   const w = words();
   const { notice = "", dissolved_at } = stateOf(row);
   const [text, setText] = useState<string | null>(null);
+  const [all, setAll] = useState(false);
+  const short = !all && (notice.length > LONG || notice.split("\n").length > LINES);
   const governs = row.role >= ADMIN && !dissolved_at;
   if (!notice && !governs) return null;
   const save = async () => {
@@ -27,7 +31,14 @@ export function Notice({ row }: { row: InboxRow }) {
         )}
       </div>
       {text === null ? (
-        <p class={notice ? "notice" : "details-quiet"}>{notice || w.noNotice}</p>
+        <>
+          <p class={notice ? `notice ${short ? "notice-short" : ""}` : "details-quiet"}>{notice || w.noNotice}</p>
+          {short && (
+            <Button kind="plain" class="btn-s notice-all" onClick={() => setAll(true)}>
+              {w.all}
+            </Button>
+          )}
+        </>
       ) : (
         <form
           class="form"
