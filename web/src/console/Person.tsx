@@ -136,6 +136,7 @@ interface Row {
   mentions: number;
   members: number;
   last_at: number;
+  state: { title?: unknown };
 }
 
 export function Person({ user }: { user: string }) {
@@ -343,8 +344,9 @@ function Conversations({ path }: { path: string }) {
                 head: w.log,
                 lead: true,
                 cell: (row) => (
-                  <a class="break" href={placeOf("logs", row.log)}>
-                    {row.log}
+                  <a class="two-lines" href={placeOf("logs", row.log)}>
+                    {typeof row.state.title === "string" && <b class="break">{row.state.title}</b>}
+                    <span class="break">{row.log}</span>
                   </a>
                 ),
               },
