@@ -20,8 +20,9 @@ KEYS = """new Promise((done) => {
         all.onsuccess = () => done(all.result);
     };
 })"""
-START = """async ([token, name]) => {
-    window.client = sdk.createClient({url: location.origin, getToken: async () => token, name});
+START = """async ([token, options]) => {
+    const basic = {url: location.origin, getToken: async () => token, name: "main:alice"};
+    window.client = sdk.createClient({...basic, ...options});
     await client.start();
 }"""
 
@@ -43,17 +44,17 @@ class Tabs:
     def __init__(self, context: BrowserContext, service: Service, token: str, log: str) -> None:
         self.context, self.service, self.token, self.log = context, service, token, log
 
-    async def open(self) -> Page:
+    async def open(self, **options: object) -> Page:
         page = await self.context.new_page()
         await page.goto(f"{self.service.http.base_url}/sdk-test/")
-        await page.evaluate(START, [self.token, "main:alice"])
+        await page.evaluate(START, [self.token, options])
         return page
 
     async def until(self, page: Page, condition: str) -> None:
         await page.wait_for_function(condition, timeout=WAIT_MS)
 
-    async def opened(self) -> Page:
-        page = await self.open()
+    async def opened(self, **options: object) -> Page:
+        page = await self.open(**options)
         await self.until(page, "client.status.state === 'open' && client.status.synced")
         return page
 
@@ -84,6 +85,22 @@ async def tabs(browser: Browser, script: str) -> AsyncIterator[Tabs]:
         await context.route("**/sdk-test/**", fulfil)
         yield Tabs(context, service, token, log)
         await context.close()
+
+
+@pytest.mark.parametrize("transport", ["sse", "poll"])
+async def test_G7_a_browser_without_websockets(tabs: Tabs, transport: str) -> None:
+    page = await tabs.opened(transports=[transport])
+    assert await page.evaluate("client.status.transport") == transport
+    await tabs.send(page, "one", "two")
+    await tabs.until(page, "client.outbox.length === 0")
+    await tabs.until(page, "client.rows.values().next().value.last?.body.content.text === 'two'")
+    assert await tabs.texts() == ["one", "two"]
+    other = await tabs.opened(transports=[transport])
+    assert await leaders(page, other) == [True, False]
+    await page.evaluate("client.close()")
+    await tabs.send(other, "three")
+    await tabs.until(other, "client.status.leader && client.outbox.length === 0")
+    assert await tabs.texts() == ["one", "two", "three"]
 
 
 async def leaders(*pages: Page) -> list[bool]:
