@@ -105,6 +105,8 @@ export interface Events {
   cut: { log: string } & Cut;
   /** The store cannot be written: what is called from now on would not survive the page. */
   trouble: { error: Error };
+  /** The connection was too slow: ask again for receipts that are on the screen. */
+  stale: null;
   /** Entries of a live log that were left out and will not come. */
   gap: { log: string; n: number; reason: string };
 }

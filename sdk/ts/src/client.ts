@@ -92,7 +92,8 @@ class Device implements Client {
     if (this.#end.signal.aborted) return;
     this.#loaded = true;
     this.#listen();
-    core.on("status", ({ state }) => state === "open" && this.#rewatch());
+    core.on("status", ({ synced }) => synced && this.#rewatch());
+    core.on("stale", () => this.#rewatch());
     if (this.tabs) this.tabs.start();
     else await core.lead();
   }

@@ -287,6 +287,9 @@ export class Core implements Host, Owner {
       case "behind":
         if (!this.follower.hint(event.log, event.head, true)) this.inbox.doubt(event.log);
         break;
+      case "stale":
+        this.emit("stale", null);
+        break;
       case "gap":
         this.emit("gap", { log: event.log, n: event.n, reason: event.reason });
         break;

@@ -139,6 +139,22 @@ describe("a replica", () => {
     expect(told).toEqual([server.log]);
   });
 
+  it("what was watched is asked for again on the next connection, and when something was left out", async () => {
+    const client = await start();
+    await client.connected(5000);
+    await client.watch(["bob"]);
+    const asked = () => server.frames.filter(({ t, name }) => t === "query" && name === "presence").length;
+    const seen: string[] = [];
+    client.on("presence", ({ user, state }) => seen.push(`${user} ${state}`));
+    server.cut();
+    await until(() => seen.length === 1 && client.status.synced);
+    expect([asked(), seen]).toEqual([2, ["bob online"]]);
+    for (const socket of server.sockets) {
+      socket.give({ t: "inbox", page: { rows: [], upto: 0, more: true } });
+    }
+    await until(() => seen.length === 2);
+  });
+
   it("is counted: open twice, close twice: G10", async () => {
     server.say("bob", {});
     const client = await start();
