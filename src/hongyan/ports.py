@@ -835,6 +835,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     height: int
     placeholder: str = ""
     preview: bool = False
+    duration_ms: int = 0
 
 
 class Pictures(Protocol):
@@ -851,6 +852,16 @@ class Pictures(Protocol):
 
         Raises:
             BadFile: broken, too large in pixels, or not of this type.
+            Overloaded: too many wait.
+        """
+        ...
+
+    async def film(self, source: Path, media_type: str) -> Prepared:
+        """Overwrite the notes of an MP4 or MOV in the file itself, durably; how large and how
+        long it is, 0 where unknown.
+
+        Raises:
+            BadFile: its boxes cannot be followed; it was left as it is, or partly cleaned.
             Overloaded: too many wait.
         """
         ...

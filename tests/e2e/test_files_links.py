@@ -79,6 +79,40 @@ async def test_FU16_members_have_links_and_others_do_not(rig: Rig) -> None:
     assert many.status_code == 422
 
 
+async def test_FU16_an_entry_opens_its_own_files_only(rig: Rig) -> None:
+    """Eve knows a digest of her tenant, and an entry of her own."""
+    secret_log, log = await rig.talk("ann", "bob"), await rig.talk("eve")
+    secret, own = await rig.upload(b"of ann and bob"), await rig.upload(b"of eve", user="eve")
+    await rig.send("ann", secret_log, secret)
+    seq = await rig.send("eve", log, own)
+    links = await rig.links(
+        "eve",
+        where(log, seq, own),
+        where(log, seq, secret),
+        {"upload": own["id"], "digest": secret["blob"]["digest"]},
+    )
+    assert ["url" in link for link in links] == [True, False, False]
+
+
+async def test_FU12_a_film_tells_its_length_and_not_its_place(rig: Rig) -> None:
+    def box(name: bytes, *parts: bytes) -> bytes:
+        body = b"".join(parts)
+        return (len(body) + 8).to_bytes(4, "big") + name + body
+
+    head = bytes(12) + (1000).to_bytes(4, "big") + (4200).to_bytes(4, "big")
+    notes = box(b"udta", box(b"\xa9xyz", b"+50.1+008.6/"))
+    data = (
+        box(b"ftyp", b"isom\0\0\0\0isommp42")
+        + box(b"moov", box(b"mvhd", head), notes)
+        + box(b"mdat", bytes(1000))
+    )
+    view = await rig.upload(data, "film.mp4")
+    assert view["duration_ms"] == 4200
+    [link] = await rig.links("ann", {"upload": view["id"]})
+    kept = await rig.fetch(link)
+    assert b"+50.1" not in kept and len(kept) == len(data)
+
+
 async def test_FU16_who_left_sees_what_was_before_and_who_came_what_is_after(rig: Rig) -> None:
     log = await rig.talk("ann", "bob")
     views = [await rig.upload(f"file {n}".encode()) for n in range(2)]

@@ -140,6 +140,14 @@ async def test_FU2_a_long_request_is_made_durable_in_steps(
     assert len(seen) > 1 and seen == sorted(set(seen)) and seen[-1] == len(DATA)
 
 
+async def test_FU2_bytes_that_the_disk_lost_are_not_filled_with_zeros(rig: Rig) -> None:
+    url = (await rig.begin(10)).headers["location"]
+    await rig.patch(url, 0, b"01234")
+    rig.uploads.path(url.rpartition("/")[2]).write_bytes(b"012")
+    assert (await rig.patch(url, 5, b"56789")).status_code == 410
+    assert rig.files() == []
+
+
 @pytest.mark.parametrize("name", ["sha1", "sha256"])
 async def test_FU3_a_checksum_is_kept(rig: Rig, name: str) -> None:
     url = (await rig.begin(10)).headers["location"]

@@ -22,6 +22,7 @@ from PIL import Image, ImageChops, ImageCms, ImageOps, PngImagePlugin
 from hongyan.adapters import images, images_worker
 from hongyan.adapters.images import WorkerPictures
 from hongyan.adapters.images_clean import clean
+from hongyan.adapters.images_film import Film, clean_film
 from hongyan.adapters.images_hash import thumb_hash
 from hongyan.adapters.images_job import Done, Job
 from hongyan.engine.files_types import HEAD, detect
@@ -340,6 +341,15 @@ def test_FU13_words_that_unpack_to_much_are_left_out(tmp_path: Path) -> None:
     assert answer.error or b"zTXt" not in (tmp_path / "c").read_bytes()
 
 
+async def test_FU13_pixels_are_counted_before_they_are_decoded(
+    tmp_path: Path, pictures: WorkerPictures
+) -> None:
+    made, _, _ = await prepared(pictures, tmp_path, saved("PNG", noise((2000, 1000))), "image/png")
+    assert made.width == 2000
+    with pytest.raises(BadFile, match="2000000 pixels"):
+        await prepared(pictures, tmp_path, saved("PNG", noise((2001, 1000))), "image/png")
+
+
 async def test_FU13_the_process_dies_of_a_picture_and_another_comes(
     tmp_path: Path, pictures: WorkerPictures
 ) -> None:
@@ -416,3 +426,75 @@ async def test_FU14_a_process_that_does_not_start_is_told(
     monkeypatch.setattr(images.sys, "executable", "/bin/false")
     with pytest.raises(StoreDown, match="does not start"):
         await prepared(pictures, tmp_path, WHOLE["PNG"], "image/png")
+
+
+def box(name: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return (len(body) + 8).to_bytes(4, "big") + name + body
+
+
+def film(turned: bool = False, behind: bool = True) -> bytes:
+    """Boxes of a film of 640 x 480 pixels and 2.5 s, with words beside its tracks."""
+    movie = bytes(12) + (600).to_bytes(4, "big") + (1500).to_bytes(4, "big") + bytes(80)
+    one, none = (0x10000).to_bytes(4, "big"), bytes(4)
+    matrix = (none + one if turned else one + none) + bytes(28)
+    track = bytes(40) + matrix + (640 << 16).to_bytes(4, "big") + (480 << 16).to_bytes(4, "big")
+    notes = box(b"udta", box(b"\xa9xyz", b"\0\x12\x15\xc7+50.1+008.6/SecretPlace"))
+    keys = box(b"meta", b"com.apple.quicktime.location.ISO6709 SecretPlace")
+    contents = box(
+        b"moov", box(b"mvhd", movie), box(b"trak", box(b"tkhd", track), notes), notes, keys
+    )
+    head = box(b"ftyp", b"isom\0\0\0\0isommp42")
+    pixels_of_it = box(b"mdat", bytes(range(256)) * 8)
+    other = box(b"uuid", bytes(16), b"SecretPlace")
+    return head + (pixels_of_it + contents if behind else contents + pixels_of_it) + other
+
+
+@pytest.mark.parametrize("behind", [True, False])
+@pytest.mark.parametrize("turned", [True, False])
+async def test_FU11_a_film_loses_its_place_and_nothing_moves(
+    tmp_path: Path, pictures: WorkerPictures, turned: bool, behind: bool
+) -> None:
+    data = film(turned, behind)
+    source = tmp_path / "film"
+    source.write_bytes(data)
+
+    made = await pictures.film(source, "video/mp4")
+
+    kept = source.read_bytes()
+    assert (made.width, made.height) == ((480, 640) if turned else (640, 480))
+    assert made.duration_ms == 2500
+    assert b"SecretPlace" in data and b"SecretPlace" not in kept
+    assert len(kept) == len(data)
+    at = data.index(b"mdat") - 4
+    assert kept[at : at + 2056] == data[at : at + 2056]
+    await pictures.film(source, "video/mp4")
+    assert source.read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        film()[:-5],
+        film()[:1000],
+        box(b"ftyp", b"isom") + b"\0\0\0\7moov",
+        box(b"ftyp", b"isom") + b"\0\0\0\1moov" + b"\xff" * 8,
+        box(b"ftyp", b"isom") + box(b"moov", b"\xff\xff\xff\xfftrak"),
+    ],
+)
+async def test_FU13_a_film_that_cannot_be_followed_is_told(
+    tmp_path: Path, pictures: WorkerPictures, data: bytes
+) -> None:
+    source = tmp_path / "film"
+    source.write_bytes(data)
+    with pytest.raises(BadFile):
+        await pictures.film(source, "video/mp4")
+    assert len(source.read_bytes()) == len(data)
+
+
+def test_FU11_a_film_that_says_little_is_taken(tmp_path: Path) -> None:
+    for data in (box(b"ftyp", b"isom"), box(b"moov", box(b"mvhd", b"\0"), box(b"tkhd", b"\0"))):
+        source = tmp_path / "film"
+        source.write_bytes(data)
+        with source.open("r+b") as file:
+            assert clean_film(file) == Film()

@@ -58,11 +58,31 @@ class WorkerPictures:
 
     async def prepare(self, source: Path, media_type: str, clean: Path, preview: Path) -> Prepared:
         """See the port."""
+        done = await self._ask(Job(str(source), media_type, str(clean), str(preview), self._pixels))
+        return Prepared(
+            media_type=PREVIEW,
+            width=done.width,
+            height=done.height,
+            placeholder=done.placeholder,
+            preview=done.preview,
+        )
+
+    async def film(self, source: Path, media_type: str) -> Prepared:
+        """See the port."""
+        done = await self._ask(Job(str(source), media_type, "", "", self._pixels, film=True))
+        return Prepared(
+            media_type=media_type,
+            width=done.width,
+            height=done.height,
+            duration_ms=done.duration_ms,
+        )
+
+    async def _ask(self, job: Job) -> Done:
+        """Wait for a turn. Raises what the port names."""
         if self._closed:
             raise StoreDown("pictures are not looked at any more")
         if self.crowded:
             raise Overloaded("too many pictures wait to be looked at", retry_after_ms=2000)
-        job = Job(str(source), media_type, str(clean), str(preview), self._pixels)
         self._waiting += 1
         try:
             async with self._turn:
@@ -71,13 +91,7 @@ class WorkerPictures:
             self._waiting -= 1
         if done.error:
             raise BadFile(done.error)
-        return Prepared(
-            media_type=PREVIEW,
-            width=done.width,
-            height=done.height,
-            placeholder=done.placeholder,
-            preview=done.preview,
-        )
+        return done
 
     async def close(self) -> None:
         """See the port."""

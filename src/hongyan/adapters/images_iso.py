@@ -23,14 +23,14 @@ Piece = tuple[int, int]  # where bytes begin and end
 
 def clean_iso(data: bytes) -> bytes:
     """The picture without its notes, as long as before; what hangs behind it is left out."""
-    boxes = _whole_boxes(data)
-    names = {name for name, *_ in boxes}
+    outer = _whole_boxes(data)
+    names = {name for name, *_ in outer}
     if not names.issuperset(_NEEDED):
         raise ValueError("a part is missing")
-    out = bytearray(data[: boxes[-1][3]])
-    for name, place, begin, end in boxes:
+    out = bytearray(data[: outer[-1][3]])
+    for name, place, begin, end in outer:
         if name == b"meta":
-            _clean_items(data, out, boxes, begin + 4, end, moves=b"moov" in names)
+            _clean_items(data, out, outer, begin + 4, end, moves=b"moov" in names)
         elif name == b"moov":
             _blank_notes(out, begin, end)
         elif name not in _KEPT or name in (b"free", b"skip"):
@@ -42,7 +42,7 @@ def _whole_boxes(data: bytes) -> list[Box]:
     """The outer boxes; behind a whole picture there may be anything."""
     found: list[Box] = []
     try:
-        for box in _boxes(data, 0, len(data)):
+        for box in boxes(data, 0, len(data)):
             found.append(box)  # noqa: PERF402 - those before the broken one are wanted too
     except ValueError:
         if not {name for name, *_ in found}.issuperset(_NEEDED):
@@ -50,7 +50,7 @@ def _whole_boxes(data: bytes) -> list[Box]:
     return found
 
 
-def _boxes(data: bytes | bytearray, at: int, end: int) -> Iterator[Box]:
+def boxes(data: bytes | bytearray, at: int, end: int) -> Iterator[Box]:
     """The boxes in a range."""
     while at + 8 <= end:
         size, begin = int.from_bytes(data[at : at + 4], "big"), at + 8
@@ -66,7 +66,7 @@ def _boxes(data: bytes | bytearray, at: int, end: int) -> Iterator[Box]:
 
 def _blank_notes(out: bytearray, begin: int, end: int) -> None:
     """Of a picture that moves: what stands beside its tracks."""
-    for name, place, low, high in list(_boxes(out, begin, end)):
+    for name, place, low, high in list(boxes(out, begin, end)):
         if name in (b"trak", b"mdia", b"minf"):
             _blank_notes(out, low, high)
         elif name in (b"udta", b"meta", b"uuid"):
@@ -79,15 +79,15 @@ def _blank(out: bytearray, place: int, begin: int, end: int) -> None:
 
 
 def _clean_items(
-    data: bytes, out: bytearray, boxes: list[Box], begin: int, end: int, *, moves: bool
+    data: bytes, out: bytearray, outer: list[Box], begin: int, end: int, *, moves: bool
 ) -> None:
     """Blank all bytes of items that are no part of the picture, and those of no item at all. The
     tracks of one that `moves` point into the same bytes, so there only the notes are blanked."""
     kinds: dict[int, bytes] = {}
     places: dict[int, list[tuple[int, Piece]]] = {}
-    stores = [(low, high) for name, _, low, high in boxes if name == b"mdat"]
+    stores = [(low, high) for name, _, low, high in outer if name == b"mdat"]
     inner = 0
-    for name, _, low, high in _boxes(data, begin, end):
+    for name, _, low, high in boxes(data, begin, end):
         if name == b"iinf":
             kinds |= _kinds(data, low, high)
         elif name == b"iloc":
@@ -135,7 +135,7 @@ def _kinds(data: bytes, low: int, high: int) -> dict[int, bytes]:
     """What each item is."""
     first = low + (6 if data[low] == 0 else 8)
     found = {}
-    for name, _, at, _ in _boxes(data, first, high):
+    for name, _, at, _ in boxes(data, first, high):
         if name != b"infe" or data[at] < 2:
             continue
         wide = 4 if data[at] == 3 else 2

@@ -6,13 +6,14 @@ import msgspec
 
 
 class Job(msgspec.Struct, frozen=True):
-    """Clean `source` into `clean`, and a small version into `preview`."""
+    """Clean `source` into `clean`, and a small version into `preview`; a `film` in its place."""
 
     source: str
     media_type: str
     clean: str
     preview: str
     pixels: int
+    film: bool = False
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -22,4 +23,5 @@ class Done(msgspec.Struct, frozen=True):
     height: int = 0
     placeholder: str = ""
     preview: bool = False
+    duration_ms: int = 0
     error: str = ""

@@ -11,6 +11,8 @@ import os
 import resource
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,6 +21,7 @@ import msgspec
 from PIL import Image, ImageOps
 
 from hongyan.adapters.images_clean import clean
+from hongyan.adapters.images_film import clean_film
 from hongyan.adapters.images_hash import thumb_hash
 from hongyan.adapters.images_job import Done, Job
 
@@ -41,6 +44,10 @@ FORMATS = {
 
 def do(job: Job) -> Done:
     """One job. Raises whatever a broken picture makes Pillow raise."""
+    if job.film:
+        with Path(job.source).open("r+b") as file:
+            film = clean_film(file)
+        return Done(film.width, film.height, duration_ms=film.duration_ms)
     data = Path(job.source).read_bytes()
     if job.media_type not in FORMATS:  # HEIC: no decoder with a licence we may ship
         width, height = _heic_size(data)
@@ -150,16 +157,30 @@ def _write(path: str, data: bytes) -> None:
 
 def _answer(line: bytes) -> Done:
     try:
-        return do(msgspec.json.decode(line, type=Job))
+        job = msgspec.json.decode(line, type=Job)
+        if job.film:  # it is changed where it lies, at any place of a long file
+            with _long_files():
+                return do(job)
+        return do(job)
     except MemoryError:
         return Done(error="the picture asks for too much memory")
     except Exception as exc:  # Pillow raises many kinds for broken files
         return Done(error=f"the picture cannot be read: {type(exc).__name__}")
 
 
+@contextmanager
+def _long_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def _bound() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, FILE))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(5)
 

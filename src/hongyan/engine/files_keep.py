@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from hongyan.config import Files as Settings
 from hongyan.engine import files_types as types
 from hongyan.model.errors import BadFile, Gone, NoSuchEntry, Overloaded, Refusal
 from hongyan.model.files import PROCESSING, READY, REFUSED, File, Upload
-from hongyan.ports import Blobs, Clock, FileRecords, Pictures, Uploads
+from hongyan.ports import Blobs, Clock, FileRecords, Pictures, Prepared, Uploads
 
 logger = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ class FileView(msgspec.Struct, frozen=True, omit_defaults=True):
     height: int = 0
     preview: str = ""
     placeholder: str = ""
+    duration_ms: int = 0
     problem: dict[str, Any] | None = None
 
 
@@ -143,10 +145,31 @@ class Keeper:
             raise BadFile(f"files of type {media_type} are not taken")
         if media_type in types.CLEANED:
             return await self._picture(upload, media_type)
-        digest, size = await self._uploads.digest(self._uploads.path(upload.id))
-        view = FileView(READY, upload.id, blob=BlobView(digest, size, media_type, upload.name))
+        path = self._uploads.path(upload.id)
+        film = await self._film(path, media_type)
+        digest, size = await self._uploads.digest(path)
+        view = FileView(
+            READY,
+            upload.id,
+            blob=BlobView(digest, size, media_type, upload.name),
+            width=film.width,
+            height=film.height,
+            duration_ms=film.duration_ms,
+        )
         await self._keep(upload, view, [("", digest, size, media_type)])
         return view
+
+    async def _film(self, path: Path, media_type: str) -> Prepared:
+        """What a film says of itself, without its notes. One that cannot be followed is kept as
+        it is: it may still play."""
+        nothing = Prepared(media_type=media_type, width=0, height=0)
+        if media_type not in types.FILMS:
+            return nothing
+        try:
+            return await self._pictures.film(path, media_type)
+        except BadFile as why:
+            logger.info("a film keeps its notes", why=why.text)
+            return nothing
 
     async def _kept(self, upload: Upload) -> FileView:
         """The answer of an upload whose bytes became the blob before the process died."""

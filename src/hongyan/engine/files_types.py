@@ -19,6 +19,7 @@ ZIP = "application/zip"
 
 PICTURES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"})
 CLEANED = PICTURES | {"image/heic"}  # their metadata is removed
+FILMS = frozenset({"video/mp4", "video/quicktime", "audio/mp4", "video/3gpp", "audio/3gpp"})
 INLINE = PICTURES | {
     "audio/aac",
     "audio/flac",
