@@ -73,9 +73,11 @@ async def enter(browser: Browser) -> AsyncIterator[Enter]:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "console",
-            lambda said: complaints.append(said.text)
-            if said.type == "error" and "Content Security Policy" in said.text
-            else None,
+            lambda said: (
+                complaints.append(said.text)
+                if said.type == "error" and "Content Security Policy" in said.text
+                else None
+            ),
         )
         await page.goto(link)
         return page
