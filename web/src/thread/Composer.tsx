@@ -1,7 +1,7 @@
 /** Where messages are written. */
 
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
-import { ADMIN, client, isGroup, me, nameOf, peerOf, rows, stateOf, titleOf, UserAvatar } from "../session/index.js";
+import { ADMIN, client, isGroup, me, nameOf, peerOf, rows, settingsOf, stateOf, titleOf, UserAvatar } from "../session/index.js";
 import { Icon, IconButton } from "../ui/index.js";
 import { call, tell } from "./actions.js";
 import { draftOf, setDraft } from "./drafts.js";
@@ -91,6 +91,16 @@ function Writing(props: { log: string; sent: () => void; editLast: () => boolean
   useEffect(() => {
     if (wanted) field.current?.focus();
   }, [wanted]);
+
+  // Another device wrote on: take it over while nobody writes here.
+  const draft = row ? settingsOf(row).draft : "";
+  useEffect(() => {
+    const now = draftOf(log);
+    if (!editing && now !== text && document.activeElement !== field.current) {
+      setText(now);
+      setCaret(now.length);
+    }
+  }, [draft]);
 
   useLayoutEffect(() => {
     const el = field.current;

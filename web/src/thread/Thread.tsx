@@ -28,6 +28,7 @@ import "./message.css";
 import "./content.css";
 import "./composer.css";
 
+const PATIENCE = 2000; // ms without a connection before an empty thread says why
 const LIT = 1800; // ms that a message is lit after a jump
 
 export function Thread({ log }: { log: string }) {
@@ -197,6 +198,14 @@ function Announcer({ store }: { store: ThreadStore }) {
 function Waiting({ store }: { store: ThreadStore }) {
   const w = words();
   const error = store.error.value;
+  const cut = status.value.state !== "open";
+  const [late, setLate] = useState(false);
+  useEffect(() => {
+    setLate(false);
+    const timer = cut ? setTimeout(() => setLate(true), PATIENCE) : 0;
+    return () => clearTimeout(timer);
+  }, [cut]);
+  if (!error && cut && late) return <EmptyState icon="cloudOff" title={w.offlineEmpty} />;
   if (!error) {
     return (
       <div class="thread-wait">
@@ -205,7 +214,7 @@ function Waiting({ store }: { store: ThreadStore }) {
     );
   }
   return (
-    <EmptyState icon="cloudOff" title={status.value.state === "open" ? w.loadFailed : w.offlineEmpty}>
+    <EmptyState icon="cloudOff" title={cut ? w.offlineEmpty : w.loadFailed}>
       <p>{error}</p>
       <Button onClick={() => void store.open()}>{w.again}</Button>
     </EmptyState>

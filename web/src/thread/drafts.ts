@@ -4,6 +4,7 @@ import { client, onLogin, rows, settingsOf } from "../session/index.js";
 
 const CALM = 1200; // ms without a key before it is saved
 const LONGEST = 8000;
+const BEHIND = 1500; // ms
 
 const here = new Map<string, string>();
 const timers = new Map<string, number>();
@@ -22,8 +23,13 @@ function save(log: string): void {
   const row = rows.peek().get(log);
   const text = here.get(log);
   if (!row || text === undefined || (settingsOf(row).draft ?? "") === text) return;
-  // Nobody is told when it fails: the text is still here, and the next key tries again.
-  client().call("chat.settings", { draft: text || null }, { log }).catch(() => undefined);
+  client()
+    .call("chat.settings", { draft: text || null }, { log })
+    .then(
+      // From now on the row tells; it may be a moment behind the answer.
+      () => setTimeout(() => here.get(log) === text && !timers.has(log) && here.delete(log), BEHIND),
+      () => undefined, // the text is still here, and the next key tries again
+    );
 }
 
 /** Take in what the composer holds; saved when the keys are calm, or `now`. */

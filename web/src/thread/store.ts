@@ -1,7 +1,7 @@
 /** One open conversation: its entries, what is on its way, how far the others have read. */
 
 import { computed, type ReadonlySignal, signal, type Signal } from "@preact/signals";
-import type { Entry, InboxRow, Replica } from "@hongyan/sdk";
+import type { Client, Entry, InboxRow, Replica } from "@hongyan/sdk";
 import { client, entryLine, isDirect, me, outbox, reasonFor, reasonOf, rows } from "../session/index.js";
 import { dayOf } from "../ui/index.js";
 import { cursorsByEntries, type Cursors } from "./folded.js";
@@ -55,17 +55,16 @@ export class ThreadStore {
     const row = rows.peek().get(this.log);
     this.newest = Math.max(this.newest, row?.head ?? 0);
     if (row && row.unread > 0) this.unreadAfter.value = row.ord - row.unread;
-    this.off.push(
-      api.on("log", ({ log, entries }) => log === this.log && this.changed(entries)),
-      api.on("receipt", (r) => r.log === this.log && r.user !== me.peek()?.user && this.receipt(r)),
-      api.on("acked", ({ op, log }) => log === this.log && this.stored(op)),
-    );
+    if (this.off.length === 0) this.listen(api);
     try {
       const replica = await api.open(this.log);
       if (this.closed) return replica.close();
       this.replica = replica;
       const base = this.unreadAfter.peek();
-      if (row && base !== null) await this.toUnread(replica, row, base + 1);
+      if (row && base !== null) {
+        // Offline it may not be had: then what is held is shown, from its end.
+        await this.toUnread(replica, row, base + 1).catch(() => undefined);
+      }
       this.error.value = "";
       this.refresh();
       this.ready.value = true;
@@ -73,6 +72,17 @@ export class ThreadStore {
       this.error.value = reasonOf(error);
     }
     void this.askReceipts();
+  }
+
+  private listen(api: Client): void {
+    this.off.push(
+      api.on("log", ({ log, entries }) => log === this.log && this.changed(entries)),
+      api.on("receipt", (r) => r.log === this.log && r.user !== me.peek()?.user && this.receipt(r)),
+      api.on("acked", ({ op, log }) => log === this.log && this.stored(op)),
+      api.on("status", ({ state }) => {
+        if (state === "open" && this.error.peek() && !this.replica) void this.open();
+      }),
+    );
   }
 
   /**
@@ -87,7 +97,7 @@ export class ThreadStore {
       if (!first || !last) return;
       const early = ord - last.ord; // countable entries that lie between
       const late = first.ord - ord;
-      if (early <= 0 && (late < 0 || replica.low <= replica.floor)) return;
+      if (early <= 0 && (late <= 0 || replica.low <= replica.floor)) return;
       if (n > 0) seq = early > 0 ? last.seq + early : first.seq - late - 1;
       await replica.around(Math.max(replica.floor, Math.min(seq, row.head)), PAGE);
     }
