@@ -184,9 +184,8 @@ class Hub:
         if identity is None or peer not in self.peers:
             return
         key = user_key(identity.tenant, identity.user)
-        device = peer.session.device
         for other in list(self.users.get(key, ())):
-            if other.session.device == device:
+            if other.session.device == peer.session.device:
                 other.close(Replaced(), reconnect_after_ms=-1)
         self.users.setdefault(key, []).append(peer)
 
@@ -355,9 +354,8 @@ class Hub:
 
     def _row_of(self, log: LogId, user: UserId) -> None:
         """A user's row changed in a way that entries alone do not tell."""
-        tenant = tenant_of(log)
-        if user_key(tenant, user) in self.users:
-            self.on_rows(RowsChanged(tenant, user, (log,)))
+        if user_key(tenant_of(log), user) in self.users:
+            self.on_rows(RowsChanged(tenant_of(log), user, (log,)))
 
     def fan_out(self, log: LogId, entries: tuple[Entry, ...], peers: list[Peer]) -> None:
         """Offer entries to peers: one encoding per codec, one append per peer. Never waits.
