@@ -138,6 +138,28 @@ describe("several tabs", () => {
     expect(two.status).toMatchObject({ state: "open", leader: false, transport: "websocket" });
   });
 
+  it("are away when nobody looks at any of them, also after a change of leader: G4", async () => {
+    const [one, two] = [await tab(), await tab()];
+    await two.connected(5000);
+    const away = (client: Client) =>
+      (client as unknown as { core: { session?: { away: boolean } } }).core.session?.away;
+    one.away(false);
+    two.away(true);
+    await until(() => two.status.synced);
+    expect(away(one)).toBe(false);
+    one.away(true);
+    expect(away(one)).toBe(true);
+    two.away(false);
+    await until(() => away(one) === false);
+    const three = await tab();
+    three.away(false);
+    two.away(true);
+    await one.close();
+    await until(() => two.status.leader && two.status.state === "open" && away(two) === false);
+    three.away(true);
+    await until(() => away(two) === true);
+  });
+
   it("end together at a log-out, and the store is empty: G6", async () => {
     const [one, two] = [await tab(), await tab()];
     await two.connected(5000);
