@@ -153,22 +153,49 @@ async def test_FU21_an_upload_of_the_same_bytes_races_with_the_collection(
         [link] = await rig.links("ann", {"upload": view["id"]})
         assert await rig.fetch(link) == b"contested"
         rig._tokens.clear()
-    held = asyncio.Event()
-    real = rig.blobs.adopt
 
-    async def slow(*args: Any) -> Any:
-        held.set()
-        await asyncio.sleep(0)
-        return await real(*args)
 
-    monkeypatch.setattr(rig.blobs, "adopt", slow)
+async def test_FU21_bytes_that_are_being_kept_are_not_removed_meanwhile(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload of old bytes stands between its holder and its name while a round goes over them:
+    the round waits."""
+    await rig.upload(b"contested")
     rig.clock.advance(DAY)
+    steps: list[str] = []
+    begun, go_on, looked = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    adopt, let_go, loose = rig.blobs.adopt, rig.records.let_go, rig.records.loose
+
+    async def slow_adopt(*args: Any) -> Any:
+        begun.set()
+        await go_on.wait()
+        steps.append("kept")
+        return await adopt(*args)
+
+    async def seen_let_go(*args: Any, **named: Any) -> Any:
+        steps.append("judged")
+        return await let_go(*args, **named)
+
+    async def seen_loose(**named: Any) -> Any:
+        found = await loose(**named)
+        looked.set()
+        return found
+
+    monkeypatch.setattr(rig.blobs, "adopt", slow_adopt)
     job = asyncio.create_task(rig.upload(b"contested"))
-    await held.wait()
-    rig.clock.advance(DAY)  # old again, while its bytes get their name
-    await rig.service.collector.collect()
-    view = await job
-    assert view["state"] == "ready"
+    await begun.wait()
+    rig.clock.advance(DAY)  # the upload is old again, while its bytes get their name
+    await rig.service.consumer.caught_up()
+    monkeypatch.setattr(rig.records, "let_go", seen_let_go)
+    monkeypatch.setattr(rig.records, "loose", seen_loose)
+    round_of_it = asyncio.create_task(rig.service.collector.collect())
+    await looked.wait()
+    await asyncio.wait({round_of_it}, timeout=0.3)  # time to do wrong
+    go_on.set()
+    await round_of_it
+    assert (await job)["state"] == "ready"
+    assert steps == ["kept", "judged"]
+    assert rig.files() == []  # judged whole: neither bytes nor a holder are left
 
 
 async def test_FU21_what_was_let_go_before_a_crash_is_removed_after_it(tmp_path: Path) -> None:

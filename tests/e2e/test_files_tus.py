@@ -1,5 +1,7 @@
 """Uploads by tus 1.0 over a real socket (rules FU1 to FU8)."""
 
+# size: the cases of one protocol share their fixtures
+
 from __future__ import annotations
 
 import asyncio
