@@ -6,7 +6,7 @@ Loopback only and nothing kept, so nobody has to invent passwords to have a look
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any
@@ -14,15 +14,18 @@ from typing import Any
 import msgspec
 
 from hongyan.app import Node, Server
+from hongyan.cli.demo_pictures import PICTURES
 from hongyan.cli.demo_script import PEOPLE, TALKS, Said, Talk
 from hongyan.config import Config, ConfigError
 from hongyan.engine.identity import Identity
+from hongyan.model.files import READY
 from hongyan.model.ids import LogId, OpId, Seq, TenantId, UserId
 from hongyan.wire.codec import canonical
 from hongyan.wire.frames import Ack, Call, Cursor
 
 MAIN = TenantId("main")
 LINK_S = 12 * 3600.0
+UPLOAD_S = 30.0
 SHOWN = ("alice", "bob")  # each gets a host name of its own, so that their cookies stay apart
 HOSTS = ("127.0.0.1", "localhost")
 SETTINGS: Mapping[str, object] = {"accounts.registration": True, "accounts.listed": True}
@@ -114,6 +117,8 @@ class _Stage:
             await self._call(said.by, "chat.react", args)
             return
         content: dict[str, Any] = {"type": "text", "text": said.text}
+        if said.picture:
+            content = await _picture(self._node, said.by, said.picture)
         args = {"content": content, "mentions": said.mentions}
         if said.to:
             args["reply_to"] = self._seqs[said.to]
@@ -132,6 +137,32 @@ class _Stage:
         ack = await self._node.gateway.call(_as(user), call)
         self._last = max(self._last, ack.seq)
         return ack
+
+
+async def _picture(node: Node, user: str, name: str) -> dict[str, Any]:
+    """The content of a message with this picture, uploaded as any other."""
+    if node.files is None:
+        return {"type": "text", "text": "(The picture that belongs here needs files.enabled.)"}
+    files, who = node.files.files, _as(user)
+    file, draw = PICTURES[name]
+    data = draw()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield data
+
+    upload = await files.create(who, len(data), file, "image/jpeg")
+    upload = await files.receive(who, upload.id, 0, pieces(), length=len(data))
+    upload = await files.settled(upload, UPLOAD_S)
+    made = msgspec.json.decode(upload.result or b"{}")
+    if upload.state != READY:
+        raise ConfigError(f"the demonstration's picture was not taken: {made}")
+    return {
+        "type": "image",
+        "blob": made["blob"],
+        "width": made["width"],
+        "height": made["height"],
+        "preview": made["preview"],
+    }
 
 
 def _as(user: str) -> Identity:
