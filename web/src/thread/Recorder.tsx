@@ -46,6 +46,7 @@ export function Recorder({ log, done }: { log: string; done: () => void }) {
         if (Date.now() - began > LONGEST) stop.current(true);
       }, BEAT);
       cleanup = () => {
+        cleanup = () => {}; // it is called by the end of the recording and by that of the bar
         clearInterval(beat);
         stream.getTracks().forEach((t) => t.stop());
         void sound.close();
