@@ -90,6 +90,7 @@ TALKS = (
             Said(by="diego", text="Docs are updated, including the upgrade notes."),
             Said(by="alice", text="Great work. Anything that still blocks us?", to=2),
             Said(by="bob", text="Only the screenshots for the announcement."),
+            Said(by="grace", picture="mountains"),
             Said(
                 by="grace", text="@Bob Martin how about this one as the cover?", mentions=("bob",)
             ),
