@@ -22,5 +22,5 @@ export default defineConfig({
       },
     },
   },
-  server: { proxy: { "/v1": { target: "http://127.0.0.1:8000", ws: true } } },
+  server: { proxy: { "/v1": { target: "http://127.0.0.1:8000", ws: true }, "/files": "http://127.0.0.1:8000" } },
 });
