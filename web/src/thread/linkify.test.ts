@@ -13,7 +13,7 @@ describe("linkify", () => {
     expect(links("(https://en.example/wiki/A_(b))")).toEqual(["https://en.example/wiki/A_(b)"]);
   });
   it("never links what could run", () => {
-    for (const bad of ["javascript:alert(1)", "data:text/html,x", "http://", "https://nodots", "vbscript:x"]) {
+    for (const bad of ["javascript:alert(1)", "data:text/html,x", "http://", "https://nodots", "ftp://a.example/x", "intent://a.example/x"]) {
       expect(links(bad)).toEqual([]);
       expect(safeHref(bad)).toBe("");
     }

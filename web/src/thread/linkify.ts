@@ -21,11 +21,12 @@ function trimmed(link: string): string {
   return end;
 }
 
-function addressOf(link: string): string {
+/** An absolute address of the web that may be opened, in its normal form; "" for any other. */
+export function safeHref(address: string): string {
   try {
-    const url = new URL(/^https?:/i.test(link) ? link : `https://${link}`);
-    const safe = (url.protocol === "http:" || url.protocol === "https:") && url.hostname.includes(".");
-    return safe || url.hostname === "localhost" ? url.href : "";
+    const url = new URL(address);
+    const web = url.protocol === "http:" || url.protocol === "https:";
+    return web && (url.hostname.includes(".") || url.hostname === "localhost") ? url.href : "";
   } catch {
     return "";
   }
@@ -40,7 +41,7 @@ export function linkify(text: string): Piece[] {
   };
   for (const match of text.matchAll(LINK)) {
     const word = trimmed(match[0]);
-    const href = addressOf(word);
+    const href = safeHref(/^https?:/i.test(word) ? word : `https://${word}`);
     if (!href) continue;
     plain(match.index);
     pieces.push({ text: word, href });
@@ -59,9 +60,4 @@ export function isBigEmoji(text: string): boolean {
     signs.length <= 3 &&
     signs.every((s) => /\p{Extended_Pictographic}|\p{Regional_Indicator}/u.test(s) && !/^[\d#*]$/.test(s))
   );
-}
-
-/** The address of a card, when it is one that may be opened; "" otherwise. */
-export function safeHref(url: string): string {
-  return /^https?:\/\//i.test(url) ? addressOf(url) : "";
 }

@@ -44,6 +44,12 @@ describe("spansOf and mentionedIn", () => {
     const text = "@Bobby Tables and @Bob, but not @Bobo";
     expect(spansOf(text, people).map((s) => text.slice(s.from, s.to))).toEqual(["@Bobby Tables", "@Bob"]);
   });
+  it("takes the whole name where another one is its beginning", () => {
+    const text = "@Bob Lee!";
+    const both = [{ user: "bob", name: "Bob" }, { user: "lee", name: "Bob Lee" }];
+    expect(mentionedIn(text, both).mentions).toEqual(["lee"]);
+    expect(mentionedIn("@Bob Leeds", both).mentions).toEqual(["bob"]);
+  });
   it("needs no space after a Chinese name", () => {
     expect(mentionedIn("@陈可欣你好", people)).toEqual({ mentions: ["chen"], all: false });
   });
