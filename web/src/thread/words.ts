@@ -113,7 +113,7 @@ export const words = dictionary(
     muted: "You may not write here for now.",
     mutedAll: "Only admins may write in this group now.",
     dissolved: "This group was dissolved.",
-    gone: "You left this group.",
+    gone: "You are not in this group any more.",
     // files
     sendFiles: (n: number) => (n === 1 ? "Send a file" : `Send ${n} files`),
     sendPhotos: (n: number) => (n === 1 ? "Send a photo" : `Send ${n} photos`),
@@ -265,7 +265,7 @@ export const words = dictionary(
     muted: "你已被禁言。",
     mutedAll: "全员禁言中，仅管理员可发言。",
     dissolved: "该群已解散。",
-    gone: "你已退出该群。",
+    gone: "你已不在此群中。",
     sendFiles: (n: number) => `发送 ${n} 个文件`,
     sendPhotos: (n: number) => `发送 ${n} 张图片`,
     caption: "添加说明",
