@@ -1,14 +1,13 @@
-"""The composition root: which part is made of what. The only place that knows all of them.
+"""The composition root of the embedded default: SQLite in a data directory, one port, one process.
 
-`build_engine` wires the engine to any adapters (tests give memory ones); `Server` is the embedded
-default: SQLite in a data directory, one port, one process.
+The only place that chooses adapters; `node` says what an engine is made of.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -17,45 +16,18 @@ from starlette.applications import Starlette
 from hongyan.adapters.images import WorkerPictures
 from hongyan.adapters.jwks import issuers as trusted_issuers
 from hongyan.adapters.localdisk import LocalDiskBlobs
-from hongyan.adapters.memory.audit import MemoryAudit
 from hongyan.adapters.memory.bus import MemoryBus
 from hongyan.adapters.memory.clock import SystemClock
-from hongyan.adapters.memory.outlets import MemoryOutlets
 from hongyan.adapters.secret import load_or_create_secret
 from hongyan.adapters.sqlite import SqliteDirectory, SqliteOutlets, SqliteStore
 from hongyan.adapters.sqlite.audit import SqliteAudit
 from hongyan.adapters.sqlite.filerecords import SqliteFileRecords
 from hongyan.adapters.sqlite_search import SqliteSearch
 from hongyan.adapters.uploads import LocalUploads
-from hongyan.adapters.webhook import WebhookPoster
-from hongyan.config import Config, check_kinds
-from hongyan.engine.audit import Trail
-from hongyan.engine.auth import Authenticator
-from hongyan.engine.backends import BackEnds
-from hongyan.engine.consumers import Consumer, SearchSink
-from hongyan.engine.files_service import FileAdapters, FileService
-from hongyan.engine.gateway import Gateway, Parts
-from hongyan.engine.hub import Hub
-from hongyan.engine.inspect import Inspector
-from hongyan.engine.limits import CallLimits
-from hongyan.engine.live_logs import LiveLogs
-from hongyan.engine.logs import LogCache
-from hongyan.engine.notify import Notifier
-from hongyan.engine.operations import Operations
-from hongyan.engine.overview import Overview
-from hongyan.engine.pipeline import Pipeline
-from hongyan.engine.presence import Presence
-from hongyan.engine.queries import Queries
-from hongyan.engine.sessions import Sessions, session_key
-from hongyan.engine.sync import Reader
-from hongyan.engine.tokens import Tokens, TrustedIssuer
-from hongyan.engine.viewing import Viewing
-from hongyan.model.kind import Kind, settings_of
-from hongyan.ports import Audit, Bus, Clock, Directory, Outlets, Poster, Search, Store
-from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
-from hongyan.slices.own.kinds import KINDS as OWN_KINDS
-from hongyan.slices.room.kinds import KINDS as ROOM_KINDS
-from hongyan.telemetry import Metrics, measure_loop_lag
+from hongyan.config import Config
+from hongyan.engine.files_service import FileAdapters
+from hongyan.node import KINDS, Node, build_engine
+from hongyan.telemetry import Metrics
 from hongyan.transport.console import ConsoleRoutes
 from hongyan.transport.files import FileRoutes
 from hongyan.transport.front import Front, bind
@@ -70,240 +42,7 @@ from hongyan.wire.codec import CODECS
 
 logger = structlog.get_logger(__name__)
 
-KINDS: Mapping[str, Kind] = {kind.code: kind for kind in (*CHAT_KINDS, *OWN_KINDS, *ROOM_KINDS)}
-STOP_S = 5.0  # for goodbyes and answers at the end
-
-
-class Node:
-    """An engine with its parts; no socket yet."""
-
-    def __init__(
-        self,
-        gateway: Gateway,
-        authenticator: Authenticator,
-        hub: Hub,
-        consumers: Sequence[Consumer],
-        metrics: Metrics,
-        cache: LogCache,
-        sessions: Sessions,
-        operations: Operations,
-        back_ends: BackEnds,
-        files: FileService | None = None,
-    ) -> None:
-        """Made by `build_engine`."""
-        self.sessions, self.operations, self.back_ends = sessions, operations, back_ends
-        self.gateway, self.authenticator, self.hub = gateway, authenticator, hub
-        self.consumers, self.metrics, self.cache = consumers, metrics, cache
-        self.files = files
-        self._lag: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to work; needs a running loop."""
-        self.gateway.start()
-        for consumer in self.consumers:
-            consumer.start()
-        self._lag = asyncio.get_running_loop().create_task(measure_loop_lag(self.metrics))
-        self.operations.start()
-        self.back_ends.start()
-        if self.files is not None:
-            self.files.start()
-
-    async def drain(self, seconds: float) -> None:
-        """Take nothing new, answer what waits. Idempotent."""
-        self.back_ends.drain()
-        await self.gateway.drain(seconds)
-
-    async def stop(self, seconds: float = STOP_S) -> None:
-        """Say goodbye, settle, stop. The adapters are closed by who made them."""
-        await self.gateway.drain(seconds)
-        await self.operations.stop()
-        await self.back_ends.stop()
-        if self.files is not None:
-            await self.files.stop(seconds)
-        for consumer in self.consumers:
-            await consumer.stop(seconds)
-        if self._lag is not None:
-            self._lag.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._lag
-        self.hub.close()
-        self.authenticator.close()
-
-
-# size: a list of which part is made of what; there is nothing in it to follow
-def build_engine(
-    config: Config,
-    *,
-    store: Store,
-    directory: Directory,
-    search: Search,
-    bus: Bus,
-    clock: Clock,
-    secret: bytes,
-    issuers: Sequence[TrustedIssuer] = (),
-    kinds: Mapping[str, Kind] = KINDS,
-    audit: Audit | None = None,
-    outlets: Outlets | None = None,
-    poster: Poster | None = None,
-    files: FileAdapters | None = None,
-) -> Node:
-    """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code;
-    without `audit` the list of administrative acts lives in memory, as without `outlets` webhooks,
-    hooks and pulls do. `poster` sends to the outside. Without `files` there are no uploads.
-
-    Raises:
-        ConfigError: a setting of a kind that there is not.
-    """
-    check_kinds(config, {kind.name: kind.defaults for kind in kinds.values()})
-    metrics = Metrics()
-    cache = LogCache(store, kinds, most=config.logs.cache)
-    limits = CallLimits(config.limits.rates)
-    hub = Hub(cache=cache, bus=bus, metrics=metrics)
-    viewing = Viewing(
-        LiveLogs(clock, hub.wake), cache, clock, bus, settings_of(kinds, config.kinds)
-    )
-    viewing.show(metrics)
-    hub.viewing = viewing
-    reader = Reader(store, kinds, most=config.limits.page)
-    presence = Presence(
-        "node-1",
-        heartbeat_s=config.limits.heartbeat_ms / 1000,
-        ttl_s=config.presence.ttl_ms / 1000,
-        grace_s=config.presence.grace_ms / 1000,
-        watch_most=config.presence.watch,
-    )
-    authenticator = Authenticator(
-        config,
-        directory,
-        clock,
-        Tokens(secret, issuers, leeway_s=config.tokens.leeway_s),
-        metrics=metrics,
-    )
-    indexer = Consumer("search", store, SearchSink(search, kinds), clock)
-    back_ends = BackEnds(
-        config,
-        kinds,
-        store=store,
-        outlets=outlets or MemoryOutlets(),
-        poster=poster or WebhookPoster(allow_private=config.webhooks.allow_private),
-        asking=poster or WebhookPoster(allow_private=config.webhooks.allow_private),
-        clock=clock,
-    )
-
-    service: FileService | None = None
-    if files is not None and config.files.enabled:
-        service = FileService(
-            config,
-            files,
-            store=store,
-            directory=directory,
-            reader=reader,
-            kinds=kinds,
-            clock=clock,
-            asks=limits.asks,
-            secret=secret,
-        )
-        service.show(metrics)
-
-    def appended() -> None:
-        indexer.wake()
-        if service is not None:
-            service.wake()
-        back_ends.wake()
-
-    hub.on_appended = appended
-    gateway = Gateway(
-        Parts(
-            store=store,
-            directory=directory,
-            bus=bus,
-            clock=clock,
-            cache=cache,
-            hub=hub,
-            pipeline=Pipeline(
-                store=store,
-                directory=directory,
-                bus=bus,
-                clock=clock,
-                cache=cache,
-                kinds=kinds,
-                limits=limits,
-                settings=config.kinds,
-                metrics=metrics,
-                hooks=back_ends.hooks,
-                viewing=viewing,
-            ),
-            reader=reader,
-            queries=Queries(
-                store=store,
-                directory=directory,
-                search=search,
-                presence=presence,
-                reader=reader,
-                kinds=kinds,
-                clock=clock,
-                settings=config.kinds,
-                listed=config.accounts.listed,
-            ),
-            notifier=Notifier(
-                hub=hub,
-                cache=cache,
-                store=store,
-                reader=reader,
-                bus=bus,
-                clock=clock,
-                presence=presence,
-                limits=limits,
-            ),
-            authenticator=authenticator,
-            metrics=metrics,
-            config=config,
-            viewing=viewing,
-        )
-    )
-    _show(metrics, hub, cache, indexer)
-    back_ends.show(metrics)
-    sessions = Sessions(authenticator, session_key(secret), clock, ttl_s=config.tokens.ttl_s)
-    operations = Operations(
-        config,
-        trail=Trail(audit or MemoryAudit(), clock, keep_days=config.audit.keep_days),
-        overview=Overview(node="node-1", metrics=metrics, hub=hub, store=store, clock=clock),
-        inspector=Inspector(
-            store=store, directory=directory, hub=hub, cache=cache, presence=presence, clock=clock
-        ),
-        files=files.records if files is not None and config.files.enabled else None,
-    )
-    node = Node(
-        gateway,
-        authenticator,
-        hub,
-        [indexer],
-        metrics,
-        cache,
-        sessions,
-        operations,
-        back_ends,
-        service,
-    )
-    node.viewing = viewing
-    return node
-
-
-def _show(metrics: Metrics, hub: Hub, cache: LogCache, indexer: Consumer) -> None:
-    """Put what the parts know into the metrics."""
-    metrics.gauge("log_cache", "Logs in the cache.", lambda: len(cache))
-    metrics.gauge(
-        "send_queue_bytes",
-        "Bytes that wait for slow connections.",
-        lambda: sum(peer.session.pending for peer in hub.peers),
-    )
-    metrics.gauge("encodes", "Deliveries encoded: once per entry and codec.", lambda: hub.encodes)
-    for name in ("lag_seconds", "failures", "handled"):
-        metrics.gauge(
-            f"search_{name}",
-            f"Of the search consumer: {name}.",
-            lambda name=name: indexer.stats()[name],  # type: ignore[misc]
-        )
+__all__ = ["KINDS", "Node", "Server", "build_engine"]
 
 
 def _show_front(metrics: Metrics, front: Front) -> None:
@@ -361,7 +100,25 @@ class Server:
         async def metrics() -> bytes:
             return node.metrics.render(await store.stats())
 
-        gateway = node.gateway
+        front = self._listen(node, bus, sockets, metrics)
+        _show_front(node.metrics, front)
+        node.start()
+        closing.push_async_callback(node.stop)
+        await front.start()
+        self._front = front
+        closing.push_async_callback(front.stop)
+        self.first_code = await node.authenticator.accounts.first_admin_code()
+        logger.info("serving", port=front.port, data=config.data.dir, fd_limit=front.fd_limit)
+
+    def _listen(
+        self,
+        node: Node,
+        bus: MemoryBus,
+        sockets: list[socket.socket],
+        metrics: Callable[[], Awaitable[bytes]],
+    ) -> Front:
+        """The listening side; it takes nothing yet."""
+        config, gateway = self._config, node.gateway
         self.http = build_http(
             gateway,
             node.authenticator,
@@ -371,7 +128,7 @@ class Server:
             parts=self._parts(node, bus),
             trail=node.operations.trail,
         )
-        front = Front(
+        return Front(
             config.server,
             config.limits,
             endpoint=GatewayEndpoint(
@@ -381,14 +138,6 @@ class Server:
             drain=node.drain,
             sockets=sockets,
         )
-        _show_front(node.metrics, front)
-        node.start()
-        closing.push_async_callback(node.stop)
-        await front.start()
-        self._front = front
-        closing.push_async_callback(front.stop)
-        self.first_code = await node.authenticator.accounts.first_admin_code()
-        logger.info("serving", port=front.port, data=config.data.dir, fd_limit=front.fd_limit)
 
     def _parts(self, node: Node, bus: MemoryBus) -> list[Part]:
         """The HTTP routes beside those that every engine has."""

@@ -96,6 +96,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.split(b"\n") if line]
 
 
+# size: one story of both sides dying, told in order
 @pytest.mark.slow
 def test_WH1_WH2_WH3_each_event_at_least_once_in_order_signed_over_kill_9(tmp_path: Path) -> None:
     """Both sides die and fail at random; nothing is lost, and no log is out of order."""

@@ -23,6 +23,7 @@ from hongyan.config.schema import (
     Server,
     Telemetry,
     Tokens,
+    Webhooks,
 )
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "Server",
     "Telemetry",
     "Tokens",
+    "Webhooks",
     "check_kinds",
     "load",
 ]

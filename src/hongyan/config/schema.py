@@ -1,5 +1,7 @@
 """The settings with their defaults, bounds and reference texts; data only."""
 
+# size: all settings stand on one page, in the order of their reference
+
 from __future__ import annotations
 
 import ipaddress

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from hongyan.config import Config
+from hongyan.config import Webhooks as WebhookSettings
 from hongyan.engine.hooks import Hooks
 from hongyan.engine.pulls import Pulls
 from hongyan.engine.webhooks import Webhooks
@@ -69,16 +70,7 @@ class BackEnds:
             outlets=outlets,
             poster=poster,
             clock=clock,
-            terms=Terms(
-                timeout_s=settings.timeout_ms / 1000,
-                tries=settings.tries,
-                pause_s=settings.pause_ms / 1000,
-                most_pause_s=settings.most_pause_s,
-                max_age_s=settings.max_age_s,
-                disable_after_s=settings.disable_after_s,
-                parallel=settings.parallel,
-                most_dead=settings.dead_letters,
-            ),
+            terms=_terms(settings),
             allow_private=settings.allow_private,
             most=settings.per_tenant,
         )
@@ -129,4 +121,18 @@ def calls_of(kind: Kind) -> frozenset[str]:
     return frozenset(
         str(command.__struct_config__.tag)  # type: ignore[attr-defined]
         for command in kind.rules
+    )
+
+
+def _terms(settings: WebhookSettings) -> Terms:
+    """How hard is tried, from the settings."""
+    return Terms(
+        timeout_s=settings.timeout_ms / 1000,
+        tries=settings.tries,
+        pause_s=settings.pause_ms / 1000,
+        most_pause_s=settings.most_pause_s,
+        max_age_s=settings.max_age_s,
+        disable_after_s=settings.disable_after_s,
+        parallel=settings.parallel,
+        most_dead=settings.dead_letters,
     )
