@@ -1,7 +1,6 @@
 import { reasonOf } from "../session/index.js";
 import type { ComponentChildren } from "preact";
 import { useRef, useState } from "preact/hooks";
-import { codeOf } from "../login/tried.js";
 import { dictionary, Icon, toast } from "../ui/index.js";
 import { uploadPicture } from "./picture.js";
 import "./me.css";
@@ -25,7 +24,7 @@ export function PictureButton(props: {
     try {
       await props.onPicture(await uploadPicture(file));
     } catch (error) {
-      const unread = error instanceof DOMException && !codeOf(error);
+      const unread = error instanceof DOMException; // what decoding throws
       toast(unread ? words().bad : reasonOf(error), { kind: "bad" });
     }
     setBusy(false);
