@@ -231,6 +231,8 @@ export class ThreadStore {
       this.newest = Math.max(this.newest, e.seq);
       if (e.type === "joined" || e.type === "left" || e.type === "nickname") forgetMembers(this.log);
     }
+    const heard = this.heard.peek()?.seq;
+    if (heard && fresh.some((e) => e.target === heard && e.slot === "recall")) this.heard.value = null;
     const last = fresh.filter((e) => e.count && e.from !== self).at(-1);
     if (!last || !this.ready.peek()) return;
     this.heard.value = last;
