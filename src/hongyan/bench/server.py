@@ -170,3 +170,16 @@ def on_core(core: int | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+def cores() -> tuple[int | None, int | None]:
+    """The server's core and the generator's; None = do not pin (there is only one).
+
+    A caller that has pinned the generator already says in HONGYAN_BENCH_SERVER_CPU where the
+    server goes.
+    """
+    given = os.environ.get("HONGYAN_BENCH_SERVER_CPU", "")
+    if given:
+        return int(given), None
+    cores = sorted(os.sched_getaffinity(0))
+    return (cores[0], cores[-1]) if len(cores) > 1 else (None, None)

@@ -16,7 +16,8 @@ import uvloop
 from hongyan.bench import chat as chat_bench
 from hongyan.bench import fanout as fanout_bench
 from hongyan.bench import sync as sync_bench
-from hongyan.bench.server import ServerProcess, on_core
+from hongyan.bench.server import ServerProcess, cores, on_core
+from hongyan.cli.bench_live import live_command
 
 
 @click.group()
@@ -28,6 +29,9 @@ def bench() -> None:
     """
 
 
+bench.add_command(live_command)
+
+
 def _measure(
     make: Callable[[ServerProcess], Coroutine[Any, Any, Any]],
     as_json: bool,
@@ -35,7 +39,7 @@ def _measure(
     data: Path | None = None,
     settings: tuple[str, ...] = (),
 ) -> Any:
-    server_core, load_core = _cores()
+    server_core, load_core = cores()
     with on_core(load_core), ServerProcess(data, core=server_core, settings=settings) as server:
         result: Any = uvloop.run(make(server))
     document = {"cores": os.cpu_count(), "server_core": server_core, **msgspec.to_builtins(result)}
@@ -49,19 +53,6 @@ def _measure(
         for name, value in document.items():
             click.echo(f"{name:>22}  {value}")
     return result
-
-
-def _cores() -> tuple[int | None, int | None]:
-    """The server's core and the generator's; None = do not pin (there is only one).
-
-    A caller that has pinned the generator already says in HONGYAN_BENCH_SERVER_CPU where the
-    server goes.
-    """
-    given = os.environ.get("HONGYAN_BENCH_SERVER_CPU", "")
-    if given:
-        return int(given), None
-    cores = sorted(os.sched_getaffinity(0))
-    return (cores[0], cores[-1]) if len(cores) > 1 else (None, None)
 
 
 def _shared(command: Callable[..., None]) -> Callable[..., None]:
