@@ -8,6 +8,7 @@ names the source and the key; an unknown key is an error, so a typing mistake is
 from hongyan.config.loading import ConfigError, check_kinds, load
 from hongyan.config.schema import (
     Accounts,
+    Admission,
     Audit,
     Config,
     Data,
@@ -15,8 +16,10 @@ from hongyan.config.schema import (
     Files,
     Issuer,
     Limits,
+    Load,
     Logs,
     Presence,
+    Quota,
     Rate,
     Rates,
     Receivers,
@@ -28,6 +31,7 @@ from hongyan.config.schema import (
 
 __all__ = [
     "Accounts",
+    "Admission",
     "Audit",
     "Config",
     "ConfigError",
@@ -36,8 +40,10 @@ __all__ = [
     "Files",
     "Issuer",
     "Limits",
+    "Load",
     "Logs",
     "Presence",
+    "Quota",
     "Rate",
     "Rates",
     "Receivers",

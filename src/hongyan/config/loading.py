@@ -139,7 +139,7 @@ def _type_at(key: str, source: str) -> Any:
     done: list[str] = []
     for part in key.split("."):
         if not is_section(kind):
-            return Any if done[0] == "kinds" else kind
+            return Any if done[0] in ("kinds", "tenants") else kind
         fields = {field.name: bare(field.type) for field in msgspec.structs.fields(kind)}
         if part not in fields:
             raise ConfigError(f"{source}: {key}: {_unknown(part, fields)}")

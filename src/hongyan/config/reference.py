@@ -81,8 +81,8 @@ def reference() -> str:
     heading = ""
     for one in settings():
         table, _, name = one.key.rpartition(".")
-        if not table:  # settings of kinds have names that are not known here
-            table, name = f"{name}.KIND", "*"
+        if not table:  # settings by a name that is not known here
+            table, name = f"{name}.{'TENANT' if name == 'tenants' else 'KIND'}", "*"
         shown = f"[[{table.removesuffix('[]')}]]" if table.endswith("[]") else f"[{table}]"
         if shown != heading:
             heading = shown

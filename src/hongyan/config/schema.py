@@ -13,7 +13,8 @@ from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Millis = Annotated[int, Meta(ge=1, le=86_400_000)]
-Tenant = Annotated[str, Meta(pattern=r"^([a-z0-9][a-z0-9-]{0,31}|\*)$")]
+TENANT = r"[a-z0-9][a-z0-9-]{0,31}"
+Tenant = Annotated[str, Meta(pattern=rf"^({TENANT}|\*)$")]
 Alg = Literal["HS256", "EdDSA", "RS256", "ES256"]
 
 
@@ -148,6 +149,90 @@ class Limits(Section, frozen=True):
         Count, Meta(description="Connections of one user; 0 = any number.")
     ] = 32
     rates: Annotated[Rates, Meta(description="Token buckets.")] = Rates()
+
+
+Share = Annotated[float, Meta(gt=0, le=1)]
+
+
+class Admission(Section, frozen=True):
+    """How fast sessions are opened when everybody comes at once."""
+
+    rate: Annotated[
+        float, Meta(ge=0, le=1e6, description="Sessions opened a second; 0 = no limit.")
+    ] = 4000
+    burst: Annotated[
+        float, Meta(ge=1, le=1e6, description="Sessions opened at once, after a pause.")
+    ] = 1000
+    queue: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Clients that wait to be let in.")
+    ] = 40_000
+    wait_ms: Annotated[
+        Millis,
+        Meta(description="Longest wait; who would wait longer is told at once when to come back."),
+    ] = 8000
+    most_retry_ms: Annotated[
+        Millis, Meta(description="Latest moment to come back that a client is told.")
+    ] = 60_000
+
+
+class Load(Section, frozen=True):
+    """When the server takes itself for loaded, and does less. Levels: busy, overloaded,
+    critical."""
+
+    busy_lag_ms: Annotated[Millis, Meta(description="Loop lag that makes it busy.")] = 400
+    overloaded_lag_ms: Annotated[Millis, Meta(description="Loop lag: overloaded.")] = 1000
+    critical_lag_ms: Annotated[Millis, Meta(description="Loop lag: critical.")] = 2500
+    memory_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 50,
+            description="Memory the process may take; 0 = that of its control group or machine.",
+        ),
+    ] = 0
+    busy_memory: Annotated[Share, Meta(description="Share of it that makes it busy.")] = 0.80
+    overloaded_memory: Annotated[Share, Meta(description="Share of it: overloaded.")] = 0.88
+    critical_memory: Annotated[Share, Meta(description="Share of it: critical.")] = 0.95
+    calm_ms: Annotated[
+        Millis, Meta(description="It must be calm this long before a level ends.")
+    ] = 3000
+    queues_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 50,
+            description="Bytes that wait for all slow connections together; above, the slowest"
+            " are closed. 0 = an eighth of the memory.",
+        ),
+    ] = 0
+
+    def __post_init__(self) -> None:
+        """A level is above the one before."""
+        lags = (self.busy_lag_ms, self.overloaded_lag_ms, self.critical_lag_ms)
+        memory = (self.busy_memory, self.overloaded_memory, self.critical_memory)
+        for name, values in (("lag_ms", lags), ("memory", memory)):
+            if not values[0] < values[1] < values[2]:
+                raise ValueError(f"busy_{name} < overloaded_{name} < critical_{name} must hold")
+
+
+class Quota(Section, frozen=True):
+    """What one tenant may take of the server; `[tenants.NAME]` says it for one of them."""
+
+    connections: Annotated[Count, Meta(description="Open sessions; 0 = any number.")] = 0
+    calls: Annotated[
+        float, Meta(ge=0, le=1e9, description="Calls a second of all users; 0 = no limit.")
+    ] = 0
+    viewers: Annotated[
+        Count, Meta(description="Places of viewers in live logs; 0 = any number.")
+    ] = 0
+    day_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1 << 50,
+            description="Bytes uploaded within 24 hours; 0 = `files.tenant_day_bytes`.",
+        ),
+    ] = 0
 
 
 class Presence(Section, frozen=True):
@@ -435,6 +520,9 @@ class Config(Section, frozen=True):
     server: Server = Server()
     data: Data = Data()
     limits: Limits = Limits()
+    admission: Admission = Admission()
+    load: Load = Load()
+    quota: Quota = Quota()
     presence: Presence = Presence()
     accounts: Accounts = Accounts()
     devices: Devices = Devices()
@@ -449,8 +537,26 @@ class Config(Section, frozen=True):
         dict[str, dict[str, Any]],
         Meta(description="Settings of a kind of log by its name, over the kind's defaults."),
     ] = {}
+    tenants: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(description="The keys of `[quota]` for one tenant by its name, over `[quota]`."),
+    ] = {}
 
     def __post_init__(self) -> None:
         """Check what sections say about each other."""
         if self.presence.ttl_ms < 2 * self.limits.heartbeat_ms:
             raise ValueError("presence.ttl_ms is less than twice limits.heartbeat_ms")
+        for tenant in self.tenants:
+            if not re.fullmatch(TENANT, tenant):
+                raise ValueError(f"tenants.{tenant} is no name of a tenant")
+            try:
+                self.quota_of(tenant)
+            except msgspec.ValidationError as exc:
+                raise ValueError(f"tenants.{tenant}: {exc}") from None
+
+    def quota_of(self, tenant: str) -> Quota:
+        """What this tenant may take."""
+        given = self.tenants.get(tenant)
+        if not given:
+            return self.quota
+        return msgspec.convert({**msgspec.structs.asdict(self.quota), **given}, Quota)
