@@ -20,6 +20,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from hongyan.model.errors import Refusal
+from hongyan.model.live import LiveItem, Value
 from hongyan.model.log import Entry, InboxRow
 from hongyan.wire import frames as f
 from hongyan.wire.codec import MAX_DEPTH, MAX_FRAMES
@@ -96,10 +97,14 @@ def structs() -> str:
     """What stands inside frames."""
     parts = [
         f"(the-struct-{kind.__name__.lower()})=\n"
-        f"#### {kind.__name__}\n\n{prose(kind)}\n\n{fields(kind)}"
-        for kind in (Entry, InboxRow, f.InboxPage, f.Limits)
+        f"#### {kind.__name__}\n\n{prose(kind)}{_as_row(kind)}\n\n{fields(kind)}"
+        for kind in (Entry, InboxRow, f.InboxPage, f.Limits, LiveItem, Value)
     ]
     return "\n\n".join(parts)
+
+
+def _as_row(kind: type[msgspec.Struct]) -> str:
+    return " It travels as an array of its fields." if kind.__struct_config__.array_like else ""
 
 
 def states(table: Any) -> str:
