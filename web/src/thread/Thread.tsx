@@ -25,7 +25,9 @@ import { ThreadStore } from "./store.js";
 import { words } from "./words.js";
 import "./thread.css";
 import "./message.css";
+import "./reactions.css";
 import "./content.css";
+import "./lightbox.css";
 import "./composer.css";
 
 const PATIENCE = 2000; // ms without a connection before an empty thread says why
