@@ -40,12 +40,15 @@ from hongyan.model.kind import Kind, settings_of
 from hongyan.ports import Audit, Bus, Clock, Directory, Outlets, Poster, Search, Store
 from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
+from hongyan.slices.quotes.kinds import KINDS as QUOTES_KINDS
 from hongyan.slices.room.kinds import KINDS as ROOM_KINDS
 from hongyan.telemetry import Metrics, measure_loop_lag
 
 logger = structlog.get_logger(__name__)
 
-KINDS: Mapping[str, Kind] = {kind.code: kind for kind in (*CHAT_KINDS, *OWN_KINDS, *ROOM_KINDS)}
+KINDS: Mapping[str, Kind] = {
+    kind.code: kind for kind in (*CHAT_KINDS, *OWN_KINDS, *ROOM_KINDS, *QUOTES_KINDS)
+}
 STOP_S = 5.0  # for goodbyes and answers at the end
 
 

@@ -1,0 +1,1 @@
+"""Boards of quotes: newest values by symbol, and fills."""
