@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 SPARE_FDS = 128  # for the store, logs, name look-ups and requests to others
 TLS_LOOK_S = 5.0
+UNSENT = 64 * 1024  # bytes of a connection that wait in the kernel, which else takes megabytes
 _MOST_FDS = 1 << 20  # a hard limit of a thousand million would only slow others down
 
 
@@ -216,7 +217,13 @@ def _listening(family: int, address: object) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        for name, value in (
+            ("TCP_KEEPIDLE", 60),
+            ("TCP_KEEPINTVL", 15),
+            ("TCP_KEEPCNT", 4),
+            # A reader who stalls would cost up to tcp_wmem, and its queue here would stay empty.
+            ("TCP_NOTSENT_LOWAT", UNSENT),
+        ):
             if hasattr(socket, name):
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         sock.bind(address)  # type: ignore[arg-type]
