@@ -6,16 +6,12 @@ so; where HONGYAN_BROWSER_REQUIRED is set, as in CI, that is a failure.
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from site_rig import Enter, chromium
 
-from hongyan.transport.pages import PAGES
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = [
     "--no-sandbox",  # tests run as root in CI
     "--disable-gpu",
@@ -28,22 +24,6 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
-REQUIRED = "HONGYAN_BROWSER_REQUIRED"
-
-
-def chromium() -> str:
-    """The browser's path, or the end of this test."""
-    found = os.environ.get("HONGYAN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), "")
-    why = ""
-    if not found:
-        why = "no Chromium on this machine: apt-get install chromium"
-    elif not (PAGES / "index.html").is_file():
-        why = "the web pages were not built: unset HONGYAN_SKIP_PAGES and install again"
-    if why and os.environ.get(REQUIRED):
-        pytest.fail(why)
-    if why:
-        pytest.skip(why)
-    return found
 
 
 @pytest.fixture
@@ -54,9 +34,6 @@ async def browser() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         await browser.close()
-
-
-Enter = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import TracebackType
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
 from hongyan.bench.server import free_port
+from hongyan.transport.pages import PAGES
 
+Enter = Callable[..., Awaitable[Page]]  # see the fixture `enter`
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+REQUIRED = "HONGYAN_BROWSER_REQUIRED"
 LINK = re.compile(r"http://\S+/#enter=\S+")
 SLOW_MS = 20_000  # how long a busy machine may take for what a person sees
+
+
+def chromium() -> str:
+    """The browser's path, or the end of this test."""
+    found = os.environ.get("HONGYAN_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), "")
+    why = ""
+    if not found:
+        why = "no Chromium on this machine: apt-get install chromium"
+    elif not (PAGES / "index.html").is_file():
+        why = "the web pages were not built: unset HONGYAN_SKIP_PAGES and install again"
+    if why and os.environ.get(REQUIRED):
+        pytest.fail(why)
+    if why:
+        pytest.skip(why)
+    return found
 
 
 class DemoServer:

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import chromium
-from site_rig import DemoServer
+from site_rig import DemoServer, chromium
 from tests.node_sdk import node
 
 AXE = Path(__file__).parents[2] / "web/test/axe.mjs"

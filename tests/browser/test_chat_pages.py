@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Enter, chromium
 from playwright.async_api import expect
-from site_rig import SLOW_MS, DemoServer, composer, message, open_chat, say, sees
+from site_rig import SLOW_MS, DemoServer, Enter, chromium, composer, message, open_chat, say, sees
 
 
 @pytest.fixture

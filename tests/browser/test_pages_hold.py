@@ -10,10 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import Enter, chromium
 from PIL import Image
 from playwright.async_api import Page, expect
-from site_rig import SLOW_MS, DemoServer, open_chat, sees
+from site_rig import SLOW_MS, DemoServer, Enter, chromium, open_chat, sees
 
 from hongyan.client import Client
 
