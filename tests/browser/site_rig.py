@@ -81,7 +81,9 @@ class DemoServer:
             self.links += LINK.findall(line)
             if line.startswith("hongyan serves"):
                 return
-        raise RuntimeError(f"the server did not start, status {self._process.wait()}")
+        process, self._process = self._process, None
+        process.stdout.close()  # type: ignore[union-attr]
+        raise RuntimeError(f"the server did not start, status {process.wait()}")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it; SIGKILL for a crash. Idempotent."""
