@@ -8,7 +8,12 @@ const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   plugins: [preact()],
   base: "/",
-  resolve: { alias: { "@hongyan/sdk": here("../sdk/ts/src/index.ts") } },
+  resolve: {
+    alias: [
+      { find: /^@hongyan\/sdk$/, replacement: here("../sdk/ts/src/index.ts") },
+      { find: /^@hongyan\/sdk\/(.+)$/, replacement: here("../sdk/ts/src/$1.ts") },
+    ],
+  },
   build: {
     outDir: here("../src/hongyan/pages"),
     emptyOutDir: true,

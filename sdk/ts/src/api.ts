@@ -6,7 +6,17 @@
  * `docs/concepts.md`; the frames are in `frames.gen.ts`.
  */
 
-import type { Ack, Entry, InboxRow, Page, Welcome } from "./frames.gen.js";
+import type {
+  Ack,
+  Behind,
+  Deliver,
+  Entry,
+  InboxRow,
+  Live,
+  Page,
+  Values,
+  Welcome,
+} from "./frames.gen.js";
 import type { SocketClass } from "./links.js";
 import type { Cut, Refusal } from "./refusal.js";
 
@@ -109,6 +119,11 @@ export interface Events {
   stale: null;
   /** Entries of a live log that were left out and will not come. */
   gap: { log: string; n: number; reason: string };
+  /** Frames as they came, of any log; `watch` of `@hongyan/sdk/live` makes sense of them. */
+  behind: Behind;
+  deliver: Deliver;
+  live: Live;
+  values: Values;
 }
 
 /** An entry with everything folded in that later entries changed. */

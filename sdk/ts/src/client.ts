@@ -31,7 +31,7 @@ export function createClient(options: ClientOptions): Client {
 }
 
 class Device implements Client {
-  private readonly core: Core;
+  readonly core: Core; // also for the modules beside this one: live.ts
   private tabs: Tabs | undefined;
   #starting: Promise<void> | undefined;
   #loaded = false;

@@ -268,6 +268,7 @@ export class Core implements Host, Owner {
         if (!this.follower.deliver(event.log, event.entries)) {
           this.inbox.delivered(event.log, event.entries);
         }
+        this.emit("deliver", event);
         break;
       case "rows":
         this.inbox.take(event);
@@ -284,18 +285,18 @@ export class Core implements Host, Owner {
         else this.emit("signal", { log, name, user, device, body });
         break;
       }
-      case "behind":
-        if (!this.follower.hint(event.log, event.head, true)) this.inbox.doubt(event.log);
-        break;
       case "stale":
         this.emit("stale", null);
-        break;
-      case "gap":
-        this.emit("gap", { log: event.log, n: event.n, reason: event.reason });
         break;
       case "reset":
         this.follower.reset(event);
         this.inbox.doubt(event.log);
+        break;
+      case "behind":
+        if (!this.follower.hint(event.log, event.head, true)) this.inbox.doubt(event.log);
+      // falls through: whoever watches the log is told of these as they came
+      default: // gap, live, values
+        this.emit(event.t as "gap", event as Events["gap"]);
     }
     this.poke();
   }
@@ -382,7 +383,7 @@ export class Core implements Host, Owner {
 
   /** A call of this device is stored. */
   #stored(call: Pending, ack: Ack): void {
-    if (ack.log && ack.seq) this.follower.hint(ack.log, ack.seq);
+    if (ack.cls !== "live") this.follower.hint(ack.log, ack.seq); // else an offset, no seq
     if (call.name === "chat.delete") {
       const { seqs } = call.args as { seqs?: number[] };
       this.follower.hide(ack.log || call.log, seqs ?? []);

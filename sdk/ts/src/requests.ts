@@ -5,10 +5,10 @@ import type { ClientFrame, Limits, ServerFrame } from "./frames.gen.js";
 
 const MOST_FRAMES = 64; // of a message
 const MOST_SIGNALS = 64; // waiting to be sent; further ones are dropped
-const ANSWERS: Partial<Record<string, ServerFrame["t"]>> = {
+const ANSWERS: Partial<Record<string, string>> = {
   call: "ack",
   cursor: "ack",
-  subscribe: "ack",
+  subscribe: "ack attached",
   unsubscribe: "ack",
   read: "page",
   query: "result",
@@ -83,7 +83,7 @@ export class Requests {
   /** The request that this answers; undefined = it was answered before. Throws BadFrame. */
   answered(ref: number, answer: ServerFrame["t"]): Request | undefined {
     const request = this.#inflight.get(ref);
-    if (request && ANSWERS[request.frame.t] !== answer) {
+    if (request && !ANSWERS[request.frame.t]?.split(" ").includes(answer)) {
       throw new BadFrame(`${answer} answers ${request.frame.t}`);
     }
     this.#inflight.delete(ref);
