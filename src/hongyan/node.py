@@ -15,6 +15,7 @@ from hongyan.adapters.memory.audit import MemoryAudit
 from hongyan.adapters.memory.outlets import MemoryOutlets
 from hongyan.adapters.webhook import WebhookPoster
 from hongyan.config import Config, check_kinds
+from hongyan.engine.admission_directory import KeptDirectory
 from hongyan.engine.audit import Trail
 from hongyan.engine.auth import Authenticator
 from hongyan.engine.backends import BackEnds
@@ -25,6 +26,7 @@ from hongyan.engine.hub import Hub
 from hongyan.engine.inspect import Inspector
 from hongyan.engine.limits import CallLimits
 from hongyan.engine.live_logs import LiveLogs
+from hongyan.engine.load import Load
 from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
 from hongyan.engine.operations import Operations
@@ -42,7 +44,7 @@ from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
 from hongyan.slices.quotes.kinds import KINDS as QUOTES_KINDS
 from hongyan.slices.room.kinds import KINDS as ROOM_KINDS
-from hongyan.telemetry import Metrics, measure_loop_lag
+from hongyan.telemetry import Metrics, measure_loop_lag, memory_limit, usage
 
 logger = structlog.get_logger(__name__)
 
@@ -67,9 +69,11 @@ class Node:
         operations: Operations,
         back_ends: BackEnds,
         viewing: Viewing,
+        load: Load,
         files: FileService | None = None,
     ) -> None:
         """Made by `build_engine`."""
+        self.load = load
         self.sessions, self.operations, self.back_ends = sessions, operations, back_ends
         self.gateway, self.authenticator, self.hub = gateway, authenticator, hub
         self.consumers, self.metrics, self.cache = consumers, metrics, cache
@@ -81,11 +85,16 @@ class Node:
         self.gateway.start()
         for consumer in self.consumers:
             consumer.start()
-        self._lag = asyncio.get_running_loop().create_task(measure_loop_lag(self.metrics))
+        watch = measure_loop_lag(self.metrics, told=self._late)
+        self._lag = asyncio.get_running_loop().create_task(watch)
         self.operations.start()
         self.back_ends.start()
         if self.files is not None:
             self.files.start()
+
+    def _late(self, seconds: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self.load.sample(seconds, usage().memory_bytes, now)
 
     async def drain(self, seconds: float) -> None:
         """Take nothing new, answer what waits. Idempotent."""
@@ -135,6 +144,8 @@ def build_engine(
     """
     check_kinds(config, {kind.name: kind.defaults for kind in kinds.values()})
     metrics = Metrics()
+    load = Load(config.load, memory_limit())
+    directory = KeptDirectory(directory, bus, clock)
     cache = LogCache(store, kinds, most=config.logs.cache)
     limits = CallLimits(config.limits.rates)
     hub = Hub(cache=cache, bus=bus, metrics=metrics)
@@ -237,6 +248,7 @@ def build_engine(
             authenticator=authenticator,
             metrics=metrics,
             config=config,
+            load=load,
             viewing=viewing,
         )
     )
@@ -263,6 +275,7 @@ def build_engine(
         operations,
         back_ends,
         viewing,
+        load,
         service,
     )
 

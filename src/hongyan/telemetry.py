@@ -7,7 +7,9 @@ looked up, locked or allocated per delivery.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import resource
 import sys
 from bisect import bisect_left
@@ -34,6 +36,7 @@ __all__ = [
     "Usage",
     "configure",
     "measure_loop_lag",
+    "memory_limit",
     "usage",
 ]
 
@@ -211,8 +214,22 @@ def usage() -> Usage:
     return Usage(memory, spent.ru_utime + spent.ru_stime)
 
 
-async def measure_loop_lag(metrics: Metrics, every_s: float = 0.25) -> None:
-    """Note how late the loop is, until cancelled."""
+def memory_limit() -> int:
+    """Bytes this process may take: the least of what its control groups and the machine say; 0
+    where neither tells."""
+    limits = []
+    with contextlib.suppress(OSError, ValueError):
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for file in ("memory.max", "memory/memory.limit_in_bytes"):  # version 2, version 1
+        with contextlib.suppress(OSError, ValueError), open(f"/sys/fs/cgroup/{file}") as opened:
+            limits.append(int(opened.read()))  # "max" is no number: no limit
+    return min(limits, default=0)
+
+
+async def measure_loop_lag(
+    metrics: Metrics, every_s: float = 0.25, told: Callable[[float], None] = lambda late: None
+) -> None:
+    """Note how late the loop is, until cancelled; `told` hears each measure, in seconds."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + every_s
@@ -220,6 +237,7 @@ async def measure_loop_lag(metrics: Metrics, every_s: float = 0.25) -> None:
         late = max(0.0, loop.time() - due)
         metrics.loop_lag_seconds.add(late)
         metrics.worst_lag = max(metrics.worst_lag, late)
+        told(late)
 
 
 class LogSettings(Protocol):

@@ -116,6 +116,7 @@ class Authenticator:
             user=user,
             epoch=claims.ep,
             device=DeviceId(claims.dev),
+            name=account.name,
             admin=account.admin or (issuer.iss != OWN and issuer.admin and claims.adm),
             expires_at=int(claims.exp * 1000),
         )

@@ -11,15 +11,15 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import structlog
 
-from hongyan import __version__
-from hongyan.engine.auth import Identity
+from hongyan.engine.admission import Admission
+from hongyan.engine.admission_opening import Opening
 from hongyan.engine.callers import Caller
 from hongyan.engine.hub import Link, Peer
 from hongyan.engine.limits import Counts, address_key
+from hongyan.engine.load_guard import QueueGuard
 from hongyan.engine.parts import Parts
 from hongyan.engine.questions import Questions
 from hongyan.engine.signs import Signs, fail_of
@@ -30,13 +30,11 @@ from hongyan.model.errors import (
     BadFrame,
     Forbidden,
     GoingAway,
-    Kicked,
     Refusal,
     TimedOut,
     Unauthenticated,
 )
-from hongyan.model.ids import DEVICE, DeviceId, check, user_key
-from hongyan.ports import Evicted
+from hongyan.model.ids import user_key
 from hongyan.wire import frames as f
 from hongyan.wire.codec import Codec
 from hongyan.wire.session import ServerSession
@@ -45,7 +43,6 @@ __all__ = ["Gateway", "Parts"]
 
 logger = structlog.get_logger(__name__)
 
-MAX_OPENING = 256  # hellos worked on at once; the others wait in line
 RECONNECT_SPREAD_MS = 5000  # goodbyes of a closing server spread the return over this
 
 
@@ -58,9 +55,11 @@ class Gateway(SingleRequests):
         limits = parts.config.limits
         self._limits = f.Limits(limits.message_bytes, limits.window, limits.page)
         self._counts = Counts(
-            limits.connections, limits.connections_per_ip, limits.connections_per_user
+            limits.connections,
+            limits.connections_per_ip,
+            limits.connections_per_user,
+            lambda tenant: parts.config.quota_of(tenant).connections,
         )
-        self._opening = asyncio.Semaphore(MAX_OPENING)
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._settler: asyncio.Task[None] | None = None
@@ -70,12 +69,17 @@ class Gateway(SingleRequests):
         self._signs = Signs(
             parts.notifier, parts.cache, parts.reader, parts.bus, parts.clock, self._spawn
         )
+        opening = Opening(parts, self._counts, self._limits)
+        self.admission = Admission(
+            parts.config.admission, parts.clock, parts.load, opening.open, self._spawn
+        )
+        self._guard = QueueGuard(parts.load.queues)
         self._frames: dict[type, Callable[[Peer, Any], None]] = {
-            f.Hello: self._hello,
+            f.Hello: self.admission.enter,
             f.Call: self._call,
             f.Cursor: self._signs.cursor,
             f.Ping: self._signs.ping,
-            f.Signal: self._signs.signal,
+            f.Signal: self._signal,
             f.Bye: self._bye,
             f.Read: partial(self._ask, self._questions.read),
             f.Sync: partial(self._ask, self._questions.sync),
@@ -115,6 +119,7 @@ class Gateway(SingleRequests):
         if not await self._p.pipeline.idle(seconds):
             logger.warning("some calls are not answered; clients send them again")
         self.updates.close()
+        self.admission.close()
         why = GoingAway("the server is closing")
         for peer in list(self._p.hub.peers):
             peer.close(why, reconnect_after_ms=random.randrange(100, RECONNECT_SPREAD_MS))
@@ -153,6 +158,7 @@ class Gateway(SingleRequests):
         while True:
             await asyncio.sleep(every)
             now, now_ms = self._p.clock.monotonic(), self._p.clock.now_ms()
+            self.admission.sweep(now)
             for number, peer in enumerate(list(self._p.hub.peers)):
                 if peer.session.state in ("new", "opening"):
                     if now - peer.opened_at > limits.handshake_ms / 1000:
@@ -161,8 +167,10 @@ class Gateway(SingleRequests):
                     peer.close(TimedOut(), reconnect_after_ms=0)
                 elif peer.identity is not None and 0 < peer.identity.expires_at < now_ms:
                     peer.close(Unauthenticated("the token has expired"), reconnect_after_ms=0)
+                self._guard.add(peer)
                 if number % 1000 == 999:
                     await asyncio.sleep(0)  # many connections: let others run in between
+            self._guard.end()
 
     # --- connections ------------------------------------------------------------------------
 
@@ -198,7 +206,8 @@ class Gateway(SingleRequests):
         self._p.metrics.connections -= 1
         if peer.identity is not None:
             self._p.metrics.sessions -= 1
-            self._counts.signed_out(user_key(peer.identity.tenant, peer.identity.user))
+            tenant, user = peer.identity.tenant, peer.identity.user
+            self._counts.signed_out(user_key(tenant, user), tenant)
             if peer.identity.guest is None:
                 self._p.notifier.left(peer)
         if peer.caller is not None:
@@ -230,107 +239,6 @@ class Gateway(SingleRequests):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # --- hello ------------------------------------------------------------------------------
-
-    def _hello(self, peer: Peer, hello: f.Hello) -> None:
-        self._spawn(self._open(peer, hello))
-
-    async def _open(self, peer: Peer, hello: f.Hello) -> None:
-        """Authenticate, admit, attach, then sync: what commits after the attach is pushed, what
-        committed before is in the rows, so nothing falls between."""
-        try:
-            async with self._opening:
-                if peer.closing:
-                    return
-                welcome = await self._admit(peer, hello)
-        except Refusal as why:
-            final = why.code // 100 == 2 and not isinstance(why, Unauthenticated)
-            peer.close(why, reconnect_after_ms=-1 if final else max(why.retry_after_ms, 500))
-        except Exception:
-            logger.exception("hello failed")
-            peer.close(Refusal("internal error"), reconnect_after_ms=1000)
-        else:
-            if welcome is not None and not peer.closing:
-                peer.session.opened(welcome)
-                self._p.hub.wake(peer)
-
-    async def _admit(self, peer: Peer, hello: f.Hello) -> f.Welcome | None:
-        """Let a device in; None when its connection went away meanwhile. Raises its refusal."""
-        p = self._p
-        identity = await p.authenticator.authenticate(hello.token, admits=True)
-        if identity.scopes:
-            raise Unauthenticated("an API key opens no session; use it over HTTP")
-        if identity.device and hello.device != identity.device:
-            raise Unauthenticated(f"this token is for device {identity.device}")
-        device = DeviceId(check(DEVICE, hello.device, "device"))
-        if identity.guest is not None:
-            return self._let_in_guest(peer, identity, device)
-        epoch, evicted = await p.authenticator.admit(identity, device, hello.cls)
-        for other in evicted:
-            p.bus.publish(Evicted(identity.tenant, identity.user, other, epoch, Kicked.code))
-        if peer.closing or peer not in p.hub.peers:
-            return None
-        self._counts.signed_in(user_key(identity.tenant, identity.user))
-        p.metrics.sessions += 1
-        peer.identity, peer.epoch = identity, epoch
-        peer.session.device = device
-        peer.caller = Caller(
-            identity.tenant,
-            identity.user,
-            device,
-            admin=identity.admin,
-            ip=peer.link.ip,
-            connection=uuid4().hex,
-            guest=identity.guest,
-        )
-        p.hub.attach(peer)
-        p.notifier.came(peer)
-        p.hub.attach_all(peer, await p.store.large_logs(identity.tenant, identity.user))
-        return await self._welcome(identity, peer.caller, hello)
-
-    def _let_in_guest(self, peer: Peer, identity: Identity, device: DeviceId) -> f.Welcome:
-        """A guest has no account, no device and no list: nothing is read or written."""
-        self._p.metrics.sessions += 1
-        self._counts.signed_in(user_key(identity.tenant, identity.user))
-        peer.identity, peer.epoch, peer.session.device = identity, identity.epoch, device
-        peer.caller = caller = Caller(
-            identity.tenant,
-            identity.user,
-            device,
-            ip=peer.link.ip,
-            connection=uuid4().hex,
-            guest=identity.guest,
-        )
-        return self._hail(caller, f.InboxPage([], 0), "", admin=False)
-
-    async def _welcome(self, identity: Identity, caller: Caller, hello: f.Hello) -> f.Welcome:
-        p = self._p
-        inbox = await p.reader.inbox(
-            caller.tenant,
-            caller.user,
-            after=hello.inbox,
-            limit=hello.rows,
-            large=hello.large,
-        )
-        account = await p.directory.user(caller.tenant, caller.user)
-        name = account.name if account else ""
-        return self._hail(caller, inbox, name, admin=identity.admin)
-
-    def _hail(self, caller: Caller, inbox: f.InboxPage, name: str, *, admin: bool) -> f.Welcome:
-        return f.Welcome(
-            session=caller.connection,
-            user=caller.user,
-            tenant=caller.tenant,
-            device=caller.device,
-            now=self._p.clock.now_ms(),
-            heartbeat_ms=self._p.config.limits.heartbeat_ms,
-            limits=self._limits,
-            inbox=inbox,
-            server=f"hongyan/{__version__}",
-            name=name,
-            admin=admin,
-        )
-
     # --- calls, cursors, signals ------------------------------------------------------------
 
     def _call(self, peer: Peer, call: f.Call) -> None:
@@ -340,6 +248,10 @@ class Gateway(SingleRequests):
 
     def _done(self, peer: Peer, ref: int, answer: f.Ack | Refusal) -> None:
         peer.answer(answer if isinstance(answer, f.Ack) else fail_of(ref, answer))
+
+    def _signal(self, peer: Peer, signal: f.Signal) -> None:
+        if self._p.load.signal():
+            self._signs.signal(peer, signal)
 
     def _bye(self, peer: Peer, bye: f.Bye) -> None:
         caller = peer.caller
@@ -363,6 +275,7 @@ class Gateway(SingleRequests):
         assert peer.caller is not None  # the session lets questions through after the welcome
         try:
             _only_own(peer.caller, frame)
+            self._p.load.ask()
             self._p.notifier.limits.asks.take(peer.caller.key, self._p.clock.monotonic())
         except Refusal as why:
             peer.answer(fail_of(frame.ref, why))

@@ -16,6 +16,7 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     user: UserId
     epoch: int  # ms; orders the logins of a user
     device: DeviceId = DeviceId("")  # the only device the token is good for; "" = any
+    name: str = ""  # as shown to people; "" where it was not read
     admin: bool = False
     scopes: tuple[str, ...] = ()  # of an API key
     key: str = ""  # the id of the API key

@@ -8,7 +8,7 @@ same as none, so an idle key can be forgotten without forgiving anything.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from itertools import islice
 from math import ceil, inf
 
@@ -198,8 +198,17 @@ class CallLimits:
 class Counts:
     """How many connections there are: in all, of an address, of a user. 0 = any number."""
 
-    def __init__(self, total: int = 0, per_ip: int = 0, per_user: int = 0) -> None:
-        """Only addresses and users with a connection take memory."""
+    def __init__(
+        self,
+        total: int = 0,
+        per_ip: int = 0,
+        per_user: int = 0,
+        per_tenant: Callable[[str], int] | None = None,
+    ) -> None:
+        """Only addresses and users with a connection take memory. `per_tenant` says how many
+        one may have."""
+        self._most_tenant = per_tenant
+        self._tenants: dict[str, int] = {}
         self.total = 0
         self._most_total, self._most_ip, self._most_user = total, per_ip, per_user
         self._ips: dict[str, int] = {}
@@ -221,17 +230,29 @@ class Counts:
         _down(self._ips, ip)
         self.total -= 1
 
-    def signed_in(self, user: str) -> None:
-        """A connection belongs to `user` (a UserKey) now; call `signed_out` once for it.
+    def signed_in(self, user: str, tenant: str = "") -> None:
+        """A connection belongs to `user` (a UserKey) of `tenant` now; call `signed_out` once for
+        it.
 
         Raises:
             Overloaded: it is one too many and was not counted; do not call `signed_out`.
         """
-        _up(self._users, user, self._most_user, "this user")
+        most = self._most_tenant(tenant) if self._most_tenant is not None else 0
+        _up(self._tenants, tenant, most, "this tenant")
+        try:
+            _up(self._users, user, self._most_user, "this user")
+        except Overloaded:
+            _down(self._tenants, tenant)
+            raise
 
-    def signed_out(self, user: str) -> None:
+    def signed_out(self, user: str, tenant: str = "") -> None:
         """A counted connection of `user` is gone."""
         _down(self._users, user)
+        _down(self._tenants, tenant)
+
+    def of_tenant(self, tenant: str) -> int:
+        """Connections of this tenant's users now."""
+        return self._tenants.get(tenant, 0)
 
     def of_ip(self, ip: str) -> int:
         """Connections from this address now."""

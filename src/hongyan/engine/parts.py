@@ -7,6 +7,7 @@ import msgspec
 from hongyan.config import Config
 from hongyan.engine.auth import Authenticator
 from hongyan.engine.hub import Hub
+from hongyan.engine.load import Load
 from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
 from hongyan.engine.pipeline import Pipeline
@@ -33,4 +34,5 @@ class Parts(msgspec.Struct, frozen=True, gc=False):
     authenticator: Authenticator
     metrics: Metrics
     config: Config
+    load: Load
     viewing: Viewing | None = None

@@ -52,6 +52,7 @@ class SingleRequests:
         return caller
 
     def _ask_of(self, caller: Caller) -> None:
+        self._p.load.ask()
         asks, now = self._p.notifier.limits.asks, self._p.clock.monotonic()
         try:
             asks.take(caller.key, now)

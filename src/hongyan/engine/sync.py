@@ -93,9 +93,11 @@ class Reader:
         upto: int = 0,
         limit: int = 100,
         large: int | None = None,
+        follows: bool = True,
     ) -> InboxPage:
         """Rows after a useq; with `upto` 0 a new sync begins. `large` is the client's digest of
-        its large logs: where it differs from ours, all heads of them come along."""
+        its large logs: where it differs from ours, all heads of them come along. `follows` False:
+        it is known that the user has no large logs, so they are not looked for."""
         if after < 0 or upto < 0 or not 0 <= limit <= MAX_ROWS:
             raise BadArgs(f"after and upto from 0, limit 0 to {MAX_ROWS}")
         heads: list[tuple[LogId, Seq]] = []
@@ -107,7 +109,7 @@ class Reader:
             rows = await self._store.inbox(tenant, user, after=after, upto=upto, limit=limit + 1)
         rows, more = _fitting(rows, limit)
         more = more or (not limit and after < upto)
-        if first and large is not None:
+        if first and follows and large is not None:
             heads = await self._store.heads(tenant, user, after=upto)
             if heads_digest(heads) == large:
                 heads = []
