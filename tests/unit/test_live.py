@@ -76,6 +76,26 @@ def tick(live: LiveLog, now: float) -> None:
     live.end()
 
 
+def test_LV6_who_leaves_before_being_let_in_is_told() -> None:
+    live, told = room(), []
+    live.say(item())
+    peer: Any = FakePeer("bob")
+    for name in ("first", "second"):
+        live.join(
+            peer,
+            UserId("bob"),
+            rate=0,
+            host=False,
+            attached=lambda: told.append("in"),
+            gone=lambda name=name: told.append(name),
+        )
+    assert told == ["first"]
+    assert live.leave(peer)
+    tick(live, 1.0)
+    assert told == ["first", "second"]
+    assert not live.viewers
+
+
 def offs(frames: list[Any]) -> list[int]:
     return [i.off for frame in frames if isinstance(frame, f.Live) for i in frame.items]
 
@@ -185,7 +205,8 @@ def test_LV5_LR5_who_does_not_read_is_skipped_then_told_then_closed() -> None:
     rest = slow.read()
     assert rest[0] == f.Gap(ROOM, live._counters.gaps["slow"], "slow")
     assert len(offs(first)) + gaps(first) + len(offs(rest)) + gaps(rest) == said + 1
-    assert rest[-1].prev == 0 and [v.key for v in rest[-1].values] == ["online"]
+    told = [frame for frame in first if isinstance(frame, f.Values)]
+    assert rest[-1].prev == told[-1].seq and [v.key for v in rest[-1].values] == ["online"]
     assert slow.closed is None
     while now < 60.0:  # and now it stops reading for good
         for _ in range(20):

@@ -23,6 +23,7 @@ from hongyan.client.ledger import Ledger, read_ledger
 from hongyan.client.login import GetToken, PasswordToken, Token, login, post
 from hongyan.client.outbox import Outbox, Pending
 from hongyan.client.replica import Cut, Message, Replica, fold, fold_page
+from hongyan.client.watch import Watch
 
 __all__ = [
     "Client",
@@ -43,6 +44,7 @@ __all__ = [
     "Pending",
     "Replica",
     "Token",
+    "Watch",
     "WrongUser",
     "events",
     "fold",

@@ -20,6 +20,7 @@ from hongyan.client.login import GetToken
 from hongyan.client.outbox import Outbox
 from hongyan.client.replica import KEEP, Replica
 from hongyan.client.sender import encode_args
+from hongyan.client.watch import Watch
 from hongyan.model.ids import DEVICE, DeviceId, LogId, OpId, Seq, UserId, check
 from hongyan.model.log import Entry, InboxRow
 from hongyan.wire.frames import JSON_SUBPROTOCOL, MSGPACK_SUBPROTOCOL, Ack, Page, Welcome
@@ -249,6 +250,16 @@ class Client:
         """
         self._check()
         return self._core.follower.entries(LogId(log), _seq(after))
+
+    def watch(self, log: str, rate: int = 0) -> Watch:
+        """Watch a live log, at most `rate` items a second (0 = as the log says), over reconnects:
+        `async with client.watch(log) as room`. One watch per log at a time.
+
+        Raises:
+            ValueError: this client watches it already.
+        """
+        self._check()
+        return self._core.watchers.watch(LogId(log), rate)
 
     def events(self) -> EventStream:
         """What happens from now on. Each stream gets everything; a slow one gets `Missed`."""

@@ -26,19 +26,24 @@ from hongyan.client.login import GetToken
 from hongyan.client.outbox import Outbox
 from hongyan.client.sender import Sender
 from hongyan.client.shell import Shell
+from hongyan.client.watch import Watchers
 from hongyan.model.ids import DeviceId, LogId, Seq, UserId
 from hongyan.model.log import Entry, InboxRow
 from hongyan.wire.frames import (
     Ack,
+    Attached,
     Behind,
     Call,
     Cursor,
     Deliver,
     Gap,
+    Live,
     Page,
     Reset,
     Result,
     Signal,
+    Subscribe,
+    Values,
     Welcome,
 )
 from hongyan.wire.session import Answered, ClientSession, Event, Opened, Refused, Rows
@@ -68,6 +73,7 @@ class Core:
         box = Outbox() if outbox is None else outbox  # an empty one is false
         self.sender = Sender(shell, box, self.emit, self._stored, ledger)
         self.inbox = Inbox(shell, self, self.follower, ledger)
+        self.watchers = Watchers(shell, self.follower)
         self._ledger = ledger
         self._written: dict[LogId, Seq] = {}  # last seq in the ledger
         self._device = DeviceId("")
@@ -170,11 +176,16 @@ class Core:
             case Cursor():
                 self.inbox.cursor(event)
             case Signal():
+                self.watchers.handle(event)
                 self.emit(ev.Signalled(event.log, event.name, event.user, event.device, event.body))
+            case Live() | Values():
+                self.watchers.handle(event)
             case Behind():
-                if not self.follower.hint(event.log, event.head, urgent=True):
+                held = self.follower.hint(event.log, event.head, urgent=True)
+                if not held and event.log not in self.watchers:
                     self.inbox.doubt(event.log)
             case Gap():
+                self.watchers.handle(event)
                 self.emit(ev.Dropped(event.log, event.n, event.reason))
             case Reset():
                 self.follower.reset(event)
@@ -184,13 +195,15 @@ class Core:
 
     def work(self, now: float) -> None:
         """See Owner."""
+        self.watchers.work(now)  # first: who only watches may read after that
         self.sender.work(now)
         self.inbox.work(now)
         self.follower.work()
 
     def due(self) -> float | None:
         """See Owner."""
-        times = (self.sender.due(), self.inbox.due(), self.follower.due())
+        parts = (self.watchers, self.sender, self.inbox, self.follower)
+        times = [part.due() for part in parts]
         return min((at for at in times if at is not None), default=None)
 
     def disconnected(self, reason: str, retry_in_s: float) -> None:
@@ -201,6 +214,7 @@ class Core:
         """See Owner."""
         self.sender.stop(error)
         self.follower.stop(error)
+        self.watchers.stop(error)
         if not isinstance(error, Closed):
             self.emit(ev.Stopped(error))
         for stream in self.streams:
@@ -221,6 +235,7 @@ class Core:
             self._ledger.began(welcome.tenant, welcome.user, self._device)
         self.inbox.rows.user = welcome.user
         self.follower.connected()
+        self.watchers.opened()
         self.emit(ev.Connected(welcome.session, welcome.user, repeat))
 
     def _answered(self, event: Answered | Refused) -> None:
@@ -230,6 +245,10 @@ class Core:
                 self.sender.refused(frame, event.why)
             elif isinstance(frame, Cursor):
                 self.inbox.refused(frame, event.why)
+            elif isinstance(frame, Subscribe):
+                self.watchers.refused(frame, event.why)
+        elif isinstance(frame, Subscribe) and isinstance(event.answer, Ack | Attached):
+            self.watchers.answered(frame, event.answer)
         elif isinstance(event.answer, Ack):
             if isinstance(frame, Call):
                 self.sender.answered(frame, event.answer)

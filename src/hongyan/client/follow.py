@@ -12,7 +12,7 @@ from hongyan.client.errors import Closed, LogCut
 from hongyan.client.events import Entries, Event, Skipped
 from hongyan.client.outbox import backoff
 from hongyan.client.replica import RECALL, Cut, Replica
-from hongyan.model.errors import Refusal
+from hongyan.model.errors import NotAMember, Refusal
 from hongyan.model.ids import LogId, Seq
 from hongyan.model.log import Entry, InboxRow
 from hongyan.wire.frames import Page, Reset, Result
@@ -109,6 +109,9 @@ class Follower:
         self.opened: dict[LogId, Opened] = {}
         self._lacking: set[LogId] = set()  # opened logs of which something has to be read
         self.over: Exception | None = None  # Closed, or why the client stopped
+        # Live logs that are watched: who is no member may read only while subscribed, so a
+        # refusal may just mean that the subscription of this connection is on its way.
+        self.viewed: set[LogId] = set()
 
     # --- for the application --------------------------------------------------------------------
 
@@ -172,7 +175,7 @@ class Follower:
         try:
             page = await self._server.read(log, after=at, limit=PAGE)
         except Refusal as exc:
-            if not exc.retry:
+            if not self._may_pass(log, exc):
                 raise
             held.tries += 1
             pause = max(exc.retry_after_ms / 1000, backoff(held.tries, self._random))
@@ -240,6 +243,12 @@ class Follower:
         for held in self.opened.values():
             held.tries, held.not_before = 0, 0.0
 
+    def attached(self, log: LogId, head: Seq) -> None:
+        """A watched log may be read from now on, and reaches `head`."""
+        if (held := self.opened.get(log)) is not None:
+            held.tries, held.not_before = 0, 0.0
+            self.hint(log, head, urgent=True)
+
     def stop(self, why: Exception) -> None:
         """Wake all readers for the last time."""
         self.over = why
@@ -295,7 +304,7 @@ class Follower:
                     return
             held.tries = 0
         except Refusal as exc:
-            if exc.retry:
+            if self._may_pass(log, exc):
                 self._pause(held, exc.retry_after_ms / 1000)
             else:
                 held.error = exc
@@ -305,6 +314,9 @@ class Follower:
             held.filling = False
             self._look(log, held)
             held.pulse.fire()
+
+    def _may_pass(self, log: LogId, why: Refusal) -> bool:
+        return why.retry or (log in self.viewed and isinstance(why, NotAMember))
 
     def _pause(self, held: Opened, least: float) -> None:
         held.tries += 1

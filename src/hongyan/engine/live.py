@@ -6,7 +6,8 @@ bytes into every queue. What a viewer is not given is told by `gap`; the sum of 
 and of its gaps is what was said since it came.
 
 Slow readers, in this order: a thinner sample, then nothing until the queue has drained (one gap,
-all values anew), at last a close with a code to come back by.
+and the newest of the values that changed; all of them where its queue was dropped), at last a
+close with a code to come back by.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hongyan.engine.sampling import Sampler
 from hongyan.engine.values import Values
+from hongyan.engine.viewers import Group, Viewer, thinner
 from hongyan.model.errors import Overloaded, TooSlow
 from hongyan.model.ids import LogId, Seq, UserId
 from hongyan.model.live import (
@@ -44,7 +45,6 @@ THIN_BYTES = 32 * 1024  # of a viewer's queue: above, it is shown a quarter
 SKIP_BYTES = 128 * 1024  # above, nothing until it has drained
 STALL_S = 30.0  # above SKIP_BYTES for this long: closed
 MOST_PENDING = 5_000  # items of a tick; above, the lowest lanes are shed
-THIN_OF_ALL = 10  # items a second for a slow viewer that is otherwise shown everything
 COME_BACK_MS = (1_000, 5_000)  # spread over this
 
 Attach = Callable[[], None]
@@ -62,45 +62,6 @@ class Counters:
         self.gaps = dict.fromkeys((GAP_SAMPLED, GAP_SHED, GAP_SLOW), 0)  # items told by a gap
         self.ticks = 0
         self.closed = 0  # viewers closed for being too slow
-
-
-class Group:
-    """Viewers who are given the same bytes: one codec, one rate, hosts or not."""
-
-    __slots__ = ("batch", "codec", "host", "items", "sampler")
-
-    def __init__(self, codec: Codec, rate: int, host: bool) -> None:
-        """`rate` 0 = everything. Hosts also see what waits for approval."""
-        self.codec, self.host = codec, host
-        self.sampler = Sampler(rate)
-        self.items: Sequence[LiveItem] = ()  # of the present tick
-        self.batch: Batch | None = None  # of the present tick, once somebody needed it
-
-
-class Viewer:
-    """A connection's place in a live log."""
-
-    __slots__ = (
-        "behind",
-        "group",
-        "lost",
-        "overflows",
-        "peer",
-        "skipped",
-        "stale",
-        "stuck_at",
-        "thin",
-        "user",
-    )
-
-    def __init__(self, peer: Peer, user: UserId, group: Group, thin: Group) -> None:
-        """`thin` is the group whose batches it is given while it is slow."""
-        self.peer, self.user, self.group, self.thin = peer, user, group, thin
-        self.behind = Seq(0)  # the last entry it was not given while its queue was full
-        self.skipped = 0  # items it was not given while its queue was full
-        self.stale = False  # it lost values: all of them with the next batch
-        self.stuck_at = 0.0  # since when it is given nothing (monotonic); 0 = it is not
-        self.overflows, self.lost = peer.session.overflows, peer.session.lost
 
 
 class Tick(msgspec.Struct, gc=False):
@@ -137,8 +98,10 @@ class LiveLog:
         self._shed = 0  # since the last tick
         self._ring: deque[LiveItem] = deque(maxlen=spec.ring)
         self._groups: dict[tuple[str, int, bool], Group] = {}
-        self._arrivals: dict[Peer, Attach] = {}
+        self._arrivals: dict[Peer, tuple[Attach, Attach]] = {}  # or what if it leaves
         self._tick = Tick([], [], [], {}, 0, 0, [])
+        self._owed: dict[Viewer, None] = {}  # who has to be given more, also when nothing comes
+        self._told: dict[tuple[str, int], bytes] = {}  # values frames of the present tick
 
     # --- what comes -----------------------------------------------------------------------------
 
@@ -196,9 +159,14 @@ class LiveLog:
 
     @property
     def waiting(self) -> bool:
-        """Whether a tick has something to tell, or somebody to let in."""
+        """Whether a tick has something to tell, or somebody to let in or to make good."""
         return bool(
-            self._pending or self._entries or self._shed or self._arrivals or self.values.changed
+            self._pending
+            or self._entries
+            or self._shed
+            or self._arrivals
+            or self._owed
+            or self.values.changed
         )
 
     # --- who comes and goes ---------------------------------------------------------------------
@@ -210,30 +178,37 @@ class LiveLog:
         *,
         rate: int,
         host: bool,
-        attached: Callable[[], None],
+        attached: Attach,
+        gone: Attach = lambda: None,
     ) -> None:
         """Let a peer watch, at `rate` items a second (0 = all). `attached` is called at the
-        moment from which it is given everything: now, or with the tick where one is due."""
+        moment from which it is given everything: now, or with the tick where one is due; `gone`
+        where it leaves, or asks again, before."""
 
         def attach() -> None:
             self.leave(peer)
             group = self._group(peer.session.codec, rate, host)
-            thin = self._group(peer.session.codec, _thin(rate), host)
+            thin = self._group(peer.session.codec, thinner(rate), host)
             viewer = self.viewers[peer] = Viewer(peer, user, group, thin)
             self._by_user.setdefault(user, []).append(viewer)
             attached()
 
         if self._pending or self._entries or self._shed or self.sending:
-            self._arrivals[peer] = attach
+            if (older := self._arrivals.get(peer)) is not None:
+                older[1]()
+            self._arrivals[peer] = (attach, gone)
         else:
             attach()
 
     def leave(self, peer: Peer) -> bool:
         """Let a peer go; False where it was no viewer."""
-        waited = self._arrivals.pop(peer, None) is not None
+        waited = self._arrivals.pop(peer, None)
+        if waited is not None:
+            waited[1]()
         viewer = self.viewers.pop(peer, None)
         if viewer is None:
-            return waited
+            return waited is not None
+        self._owed.pop(viewer, None)
         mine = self._by_user[viewer.user]
         mine.remove(viewer)
         if not mine:
@@ -274,11 +249,11 @@ class LiveLog:
         self.sending, self.sent_at = True, now
         self._counters.ticks += 1
         for group in self._groups.values():
-            group.items, group.batch = group.sampler.pick(public, now), None
+            group.items = group.sampler.pick(public, now)
         for item, audience in pending:
             if item.sender in self._by_user and (audience is not Audience.ALL or item.op):
                 self._tick.own.setdefault(item.sender, []).append(item)
-        return list(self.viewers.values()) if entries or pending or shed or values else []
+        return list(self.viewers.values() if entries or pending or shed or values else self._owed)
 
     def give(self, viewer: Viewer, now: float) -> bool:
         """Put the tick into one viewer's queue; False where there is nothing to write. Hot: runs
@@ -292,44 +267,67 @@ class LiveLog:
             return False
         viewer.stuck_at = 0.0
         group = viewer.thin if waiting > THIN_BYTES else viewer.group
-        if viewer.skipped or viewer.behind or viewer.stale or viewer.user in tick.own:
+        if viewer.owed or viewer.user in tick.own:
             batch = self._single(viewer, group)
+            if not batch.data:
+                return bool(session.pending)
+            self._count(batch, 1)
         else:
             batch = group.batch or self._build(group)
-        if not batch.data:
-            return False
+            if not batch.data:
+                return False
+            group.given += 1
         session.batch(batch)
-        counters = self._counters
-        counters.deliveries += batch.shown
-        counters.gaps[GAP_SAMPLED] += batch.left
-        counters.gaps[GAP_SHED] += batch.shed
+        viewer.bytes += len(batch.data)
         return True
 
     def end(self) -> None:
         """Every viewer was given the tick: let in who came meanwhile."""
         self.sending = False
         self._tick = Tick([], [], [], {}, 0, 0, [])
+        self._told.clear()
         for group in self._groups.values():
-            group.items, group.batch = (), None
+            if group.batch is not None:
+                self._count(group.batch, group.given)
+            group.items, group.batch, group.given = (), None, 0
         arrivals, self._arrivals = self._arrivals, {}
-        for attach in arrivals.values():
+        for attach, _ in arrivals.values():
             attach()
+
+    def _count(self, batch: Batch, given: int) -> None:
+        counters = self._counters
+        counters.deliveries += batch.shown * given
+        counters.gaps[GAP_SAMPLED] += batch.left * given
+        counters.gaps[GAP_SHED] += batch.shed * given
+
+    def overflowed(self, peer: Peer) -> None:
+        """All that could be dropped of a viewer's queue was: make good what it lacks."""
+        if (viewer := self.viewers.get(peer)) is not None:
+            self._owed[viewer] = None
+
+    def slow(self) -> list[Viewer]:
+        """Viewers who are given nothing now, or have to be given more."""
+        return list(self._owed)
 
     def _lost(self, viewer: Viewer) -> None:
         """The queue dropped what waited in it, and tells of the items itself; the few that were
         counted as sampled or shed before are counted twice."""
         session = viewer.peer.session
-        viewer.overflows, viewer.stale = session.overflows, True
+        viewer.overflows, viewer.since, viewer.owed = session.overflows, 0, True
         lost, viewer.lost = session.lost - viewer.lost, session.lost
         self._counters.deliveries -= lost
         self._counters.gaps[GAP_SLOW] += lost
 
     def _skip(self, viewer: Viewer, now: float) -> None:
-        viewer.skipped += self._tick.n
-        if self._tick.entries:
-            viewer.behind = self._tick.entries[-1].seq
-        viewer.stale |= bool(self._tick.values)
-        self._counters.gaps[GAP_SLOW] += self._tick.n
+        tick = self._tick
+        viewer.skipped += tick.n
+        if tick.entries:
+            viewer.behind = tick.entries[-1].seq
+        if tick.values and viewer.since < 0:
+            viewer.since = tick.prev
+        self._counters.gaps[GAP_SLOW] += tick.n
+        if viewer.skipped or viewer.behind or viewer.since >= 0:
+            viewer.owed, self._owed[viewer] = True, None
         if not viewer.stuck_at:
             viewer.stuck_at = now
         elif now - viewer.stuck_at > STALL_S:
@@ -341,7 +339,7 @@ class LiveLog:
         """The bytes for all viewers of a group: encoded once."""
         tick = self._tick
         items = [*group.items, *tick.hosts] if group.host else group.items
-        group.batch = self._batch(group, items, len(tick.public) - len(group.items), 0, False)
+        group.batch = self._batch(group, items, len(tick.public) - len(group.items), 0, -1)
         return group.batch
 
     def _single(self, viewer: Viewer, group: Group) -> Batch:
@@ -359,11 +357,14 @@ class LiveLog:
             viewer.peer.session.say(f.Behind(self.log, viewer.behind))
             viewer.behind = Seq(0)
         skipped, viewer.skipped = viewer.skipped, 0
-        stale, viewer.stale = viewer.stale, False
-        return self._batch(group, items, len(tick.public) - counted, skipped, stale)
+        since, viewer.since = viewer.since, -1
+        if viewer.owed:
+            viewer.owed = False
+            self._owed.pop(viewer, None)
+        return self._batch(group, items, len(tick.public) - counted, skipped, since)
 
     def _batch(
-        self, group: Group, items: Sequence[LiveItem], left: int, skipped: int, stale: bool
+        self, group: Group, items: Sequence[LiveItem], left: int, skipped: int, since: int
     ) -> Batch:
         tick, log = self._tick, self.log
         frames: list[f.Frame] = []
@@ -377,18 +378,23 @@ class LiveLog:
             frames.append(f.Gap(log, left, GAP_SAMPLED))
         if tick.shed:
             frames.append(f.Gap(log, tick.shed, GAP_SHED))
-        if stale:
-            frames.append(f.Values(log, self.epoch, 0, self.values.seq, self.values.all()))
-        elif tick.values:
-            frames.append(f.Values(log, self.epoch, tick.prev, self.values.seq, tick.values))
         self._counters.encodes += 1
         encode = group.codec.encode
-        data = group.codec.join([encode(frame) for frame in frames]) if frames else b""
+        pieces = [encode(frame) for frame in frames]
+        if since >= 0 or tick.values:
+            pieces.append(self._values(group.codec, since if since >= 0 else tick.prev))
+        data = group.codec.join(pieces) if pieces else b""
         shown = len(tick.public) - left
         seq = tick.entries[-1].seq if tick.entries else Seq(0)
         return Batch(log, shown, left, tick.shed, data, seq)
 
-
-def _thin(rate: int) -> int:
-    """The rate of a slow viewer."""
-    return max(1, rate // 4) if rate else THIN_OF_ALL
+    def _values(self, codec: Codec, since: int) -> bytes:
+        """The frame of the values for who has those up to `since`: encoded once a tick."""
+        data = self._told.get((codec.name, since))
+        if data is None:
+            tick = self._tick
+            fresh = since == tick.prev and tick.values
+            prev, values = (since, tick.values) if fresh else self.values.since(since)
+            frame = f.Values(self.log, self.epoch, prev, self.values.seq, values)
+            data = self._told[codec.name, since] = codec.encode(frame)
+        return data

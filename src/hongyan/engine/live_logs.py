@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hongyan.engine.live import Counters, LiveLog, Viewer
+from hongyan.engine.live import Counters, LiveLog
+from hongyan.engine.viewers import Viewer
 from hongyan.model.errors import Overloaded
 from hongyan.model.ids import LogId
 from hongyan.model.live import LiveSpec
@@ -96,7 +97,14 @@ class LiveLogs:
     # --- viewers --------------------------------------------------------------------------------
 
     def join(
-        self, live: LiveLog, peer: Peer, *, rate: int, host: bool, attached: Callable[[], None]
+        self,
+        live: LiveLog,
+        peer: Peer,
+        *,
+        rate: int,
+        host: bool,
+        attached: Callable[[], None],
+        gone: Callable[[], None] = lambda: None,
     ) -> None:
         """Let a peer watch; see `LiveLog.join`.
 
@@ -108,7 +116,8 @@ class LiveLogs:
             raise Overloaded(f"a connection watches at most {MOST_WATCHED} live logs")
         watched[live.log] = None
         assert peer.identity is not None
-        live.join(peer, peer.identity.user, rate=rate, host=host, attached=attached)
+        user = peer.identity.user
+        live.join(peer, user, rate=rate, host=host, attached=attached, gone=gone)
         self.touched(live)
 
     def leave(self, log: LogId, peer: Peer) -> bool:

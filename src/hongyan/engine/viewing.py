@@ -17,7 +17,7 @@ from hongyan.engine.live import LiveLog
 from hongyan.engine.live_logs import LiveLogs
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.sync import Reader
-from hongyan.model.errors import BadArgs, Clash, Conflict, NoSuchLog, Overloaded
+from hongyan.model.errors import BadArgs, Clash, Conflict, GoingAway, NoSuchLog, Overloaded
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId, tenant_of
 from hongyan.model.kind import Context, Decision, Kind
 from hongyan.model.live import Lane, LiveItem, LiveSpec
@@ -133,8 +133,12 @@ class Viewing:
             if not here.done():
                 here.set_result(None)
 
+        def gone() -> None:
+            if not here.done():
+                here.set_exception(GoingAway("left before the log was watched; ask again"))
+
         here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.logs.join(live, peer, rate=rate, host=host, attached=attached)
+        self.logs.join(live, peer, rate=rate, host=host, attached=attached, gone=gone)
         await here
         return answer
 

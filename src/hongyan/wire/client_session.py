@@ -152,11 +152,16 @@ class ClientSession:
         self._need_open()
         return self._requests.ask(Query(self._requests.next_ref(), name, log, msgspec.Raw(args)))
 
-    def subscribe(self, log: LogId, on: bool = True) -> int:
-        """Queue a subscribe or unsubscribe; it holds for this connection. Raises like `read`."""
+    def subscribe(
+        self, log: LogId, on: bool = True, *, rate: int = 0, epoch: int = 0, after: int = 0
+    ) -> int:
+        """Queue a subscribe or unsubscribe; it holds for this connection. For a live log `rate`
+        items a second are wanted at most (0 = as the log says), and `epoch` and `after` say what
+        was seen of it. Raises like `read`."""
         self._need_open()
         ref = self._requests.next_ref()
-        return self._requests.ask(Subscribe(ref, log) if on else Unsubscribe(ref, log))
+        asked = Subscribe(ref, log, rate, epoch, after) if on else Unsubscribe(ref, log)
+        return self._requests.ask(asked)
 
     def move(
         self,
@@ -349,6 +354,8 @@ class ClientSession:
     def _answered(self, frame: Ack | Page | Result | Attached, events: list[Event]) -> None:
         request = self._requests.answered(frame.ref, frame)
         if request is not None:  # else it was answered before, over another connection
+            if isinstance(frame, Attached):
+                self.heads.viewed.add(frame.log)
             events.append(Answered(request, frame))
 
     def _failed(self, frame: Fail, events: list[Event]) -> None:

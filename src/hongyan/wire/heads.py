@@ -31,12 +31,13 @@ class Heads:
     Where the two go apart for another reason than loss, the price is one sync, never an error.
     """
 
-    __slots__ = ("_before", "_moved", "_synced", "large", "token")
+    __slots__ = ("_before", "_moved", "_synced", "large", "token", "viewed")
 
     def __init__(self, token: int = 0, large: Mapping[LogId, Seq] | None = None) -> None:
         """`token` of the last finished sync and `large` as they were saved, or nothing."""
         self.token = token
         self.large: dict[LogId, Seq] = dict(large or {})
+        self.viewed: set[LogId] = set()  # live logs: no row stands for who only watches them
         self._moved: dict[LogId, tuple[Seq, int]] = {}  # (head, useq of the row seen, or 0)
         self._synced: dict[LogId, Seq] = {}  # rows of the sync that runs
         self._before: dict[LogId, tuple[Seq, int]] = {}  # what had moved when it began
@@ -50,7 +51,7 @@ class Heads:
         """A push said that the log's head is at least `head`."""
         if log in self.large:
             self.large[log] = max(self.large[log], head)
-        else:
+        elif log in self._moved or log not in self.viewed:
             known, useq = self._moved.get(log, (Seq(0), 0))
             self._moved[log] = (max(known, head), useq)
 

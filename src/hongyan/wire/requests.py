@@ -9,6 +9,7 @@ from hongyan.wire.codec import MAX_FRAMES, Codec
 from hongyan.wire.events import Asked, Refused, Request
 from hongyan.wire.frames import (
     Ack,
+    Attached,
     Call,
     Cursor,
     Frame,
@@ -27,10 +28,10 @@ from hongyan.wire.frames import (
 MAX_SIGNALS = 64  # waiting to be sent; further ones are dropped
 
 LASTING = (Call, Cursor)  # sent again on the next connection: they are harmless to repeat
-ANSWERS: dict[type[Frame], type[Frame]] = {
+ANSWERS: dict[type[Frame], type[Frame] | tuple[type[Frame], ...]] = {
     Call: Ack,
     Cursor: Ack,
-    Subscribe: Ack,
+    Subscribe: (Ack, Attached),  # the latter of live logs
     Unsubscribe: Ack,
     Read: Page,
     Query: Result,
