@@ -30,6 +30,7 @@ class SqliteDirectory:
     def __init__(self, store: SqliteStore) -> None:
         """Live as long as `store`, which is closed by whoever made it."""
         self._ask = store.readers.ask
+        self._quick = store.readers.quick
         self._put = store.writer.put
 
     async def user(self, tenant: TenantId, user: UserId) -> User | None:
@@ -39,7 +40,7 @@ class SqliteDirectory:
 
     async def users(self, tenant: TenantId, ids: Sequence[UserId]) -> list[User]:
         """See the port."""
-        return await self._ask(_users, tenant, array(ids))
+        return await self._quick(_users, tenant, array(ids))
 
     async def list_users(
         self, tenant: TenantId, *, after: str = "", limit: int = 100

@@ -109,19 +109,19 @@ class SqliteStore:
 
     async def heads(self, tenant: TenantId, user: UserId, *, after: int) -> list[tuple[LogId, Seq]]:
         """See the port."""
-        return await self.readers.ask(reading.heads, tenant, user, after)
+        return await self.readers.quick(reading.heads, tenant, user, after)
 
     async def large_logs(self, tenant: TenantId, user: UserId) -> list[LogId]:
         """See the port."""
-        return await self.readers.ask(reading.large_logs, tenant, user)
+        return await self.readers.quick(reading.large_logs, tenant, user)
 
     async def info(self, log: LogId) -> LogInfo | None:
         """See the port."""
-        return await self.readers.ask(reading.info, log)
+        return await self.readers.quick(reading.info, log)
 
     async def member(self, log: LogId, user: UserId) -> Member | None:
         """See the port."""
-        return await self.readers.ask(reading.member, log, user)
+        return await self.readers.quick(reading.member, log, user)
 
     async def members(
         self, log: LogId, *, after: str = "", limit: int = 1000, least: int = 1
