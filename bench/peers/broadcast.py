@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from websockets.version import version
 from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.version import version
 
 MOST_BYTES = 64 * 1024
 
