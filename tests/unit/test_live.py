@@ -336,7 +336,7 @@ async def test_LV10_others_have_their_turn_while_a_tick_goes_out() -> None:
         logs.join(live, FakePeer(f"u{n}"), rate=0, host=False, attached=lambda: None)  # type: ignore[arg-type]
     live.say(item())
     turns = 0
-    logs._tick(live, 1.0)
+    logs._tick(live, 1.0, 1.0)
     while live.sending:
         turns += 1
         await asyncio.sleep(0)

@@ -190,7 +190,7 @@ class Gateway(SingleRequests):
             limits.heartbeat_ms / 1000,
             queue_bytes=limits.send_queue_bytes,
             queue_frames=limits.send_queue_frames,
-            overflowed=self._overflowed,
+            overflowed=lambda: self._overflowed(peer),
         )
         peer = Peer(self._p.hub, link, session, self._received, now)
         self._p.hub.peers.add(peer)
@@ -198,8 +198,10 @@ class Gateway(SingleRequests):
         self._p.metrics.connections += 1
         return peer
 
-    def _overflowed(self) -> None:
+    def _overflowed(self, peer: Peer) -> None:
         self._p.metrics.behind_total += 1
+        if self._p.viewing is not None:
+            self._p.viewing.logs.overflowed(peer)
 
     def _gone(self, peer: Peer) -> None:
         self._counts.closed(address_key(peer.link.ip))
@@ -214,6 +216,7 @@ class Gateway(SingleRequests):
             self._p.pipeline.abandon(peer.caller)
         if self._p.viewing is not None:
             self._p.viewing.logs.forget(peer)
+        peer.session.detach()  # else the two hold each other
 
     def _received(self, peer: Peer, message: bytes) -> None:
         if peer.closing or self._draining:

@@ -92,6 +92,7 @@ class LiveLog:
         self.viewers: dict[Peer, Viewer] = {}
         self.sent_at = 0.0  # monotonic, of the last tick
         self.sending = False  # a tick is on its way to the viewers
+        self.owed: dict[Viewer, None] = {}  # who has to be given more, also when nothing comes
         self._by_user: dict[UserId, list[Viewer]] = {}
         self._entries: list[Entry] = []  # durable ones that viewers are to be given
         self._pending: list[tuple[LiveItem, Audience]] = []
@@ -100,8 +101,11 @@ class LiveLog:
         self._groups: dict[tuple[str, int, bool], Group] = {}
         self._arrivals: dict[Peer, tuple[Attach, Attach]] = {}  # or what if it leaves
         self._tick = Tick([], [], [], {}, 0, 0, [])
-        self._owed: dict[Viewer, None] = {}  # who has to be given more, also when nothing comes
         self._told: dict[tuple[str, int], bytes] = {}  # values frames of the present tick
+
+    def respec(self, spec: LiveSpec) -> None:
+        """Go on like this; items and values that are held stay."""
+        self.spec, self.values.most = spec, spec.values
 
     # --- what comes -----------------------------------------------------------------------------
 
@@ -165,7 +169,7 @@ class LiveLog:
             or self._entries
             or self._shed
             or self._arrivals
-            or self._owed
+            or self.owed
             or self.values.changed
         )
 
@@ -208,7 +212,7 @@ class LiveLog:
         viewer = self.viewers.pop(peer, None)
         if viewer is None:
             return waited is not None
-        self._owed.pop(viewer, None)
+        self.owed.pop(viewer, None)
         mine = self._by_user[viewer.user]
         mine.remove(viewer)
         if not mine:
@@ -253,7 +257,7 @@ class LiveLog:
         for item, audience in pending:
             if item.sender in self._by_user and (audience is not Audience.ALL or item.op):
                 self._tick.own.setdefault(item.sender, []).append(item)
-        return list(self.viewers.values() if entries or pending or shed or values else self._owed)
+        return list(self.viewers.values() if entries or pending or shed or values else self.owed)
 
     def give(self, viewer: Viewer, now: float) -> bool:
         """Put the tick into one viewer's queue; False where there is nothing to write. Hot: runs
@@ -303,11 +307,7 @@ class LiveLog:
     def overflowed(self, peer: Peer) -> None:
         """All that could be dropped of a viewer's queue was: make good what it lacks."""
         if (viewer := self.viewers.get(peer)) is not None:
-            self._owed[viewer] = None
-
-    def slow(self) -> list[Viewer]:
-        """Viewers who are given nothing now, or have to be given more."""
-        return list(self._owed)
+            self.owed[viewer] = None
 
     def _lost(self, viewer: Viewer) -> None:
         """The queue dropped what waited in it, and tells of the items itself; the few that were
@@ -327,7 +327,7 @@ class LiveLog:
             viewer.since = tick.prev
         self._counters.gaps[GAP_SLOW] += tick.n
         if viewer.skipped or viewer.behind or viewer.since >= 0:
-            viewer.owed, self._owed[viewer] = True, None
+            viewer.owed, self.owed[viewer] = True, None
         if not viewer.stuck_at:
             viewer.stuck_at = now
         elif now - viewer.stuck_at > STALL_S:
@@ -360,7 +360,7 @@ class LiveLog:
         since, viewer.since = viewer.since, -1
         if viewer.owed:
             viewer.owed = False
-            self._owed.pop(viewer, None)
+            self.owed.pop(viewer, None)
         return self._batch(group, items, len(tick.public) - counted, skipped, since)
 
     def _batch(

@@ -10,6 +10,7 @@ import asyncio
 import heapq
 from collections.abc import Callable, ItemsView
 from itertools import count
+from math import inf
 from typing import TYPE_CHECKING
 
 import structlog
@@ -77,7 +78,7 @@ class LiveLogs:
         """
         live = self._logs.get(log)
         if live is not None:
-            live.spec = spec
+            live.respec(spec)
             return live
         if len(self._logs) >= MOST_LOGS:
             self._evict()
@@ -137,6 +138,18 @@ class LiveLogs:
         for log in list(self._watched.get(peer, ())):
             self.leave(log, peer)
 
+    def overflowed(self, peer: Peer) -> None:
+        """What waited for a peer was dropped: its logs make good what it lacks."""
+        for log in self._watched.get(peer, ()):
+            live = self._logs[log]
+            live.overflowed(peer)
+            self.touched(live)
+
+    def slow(self) -> list[Viewer]:
+        """Viewers who are given nothing now, as their queues are full; those longest so first."""
+        found = [viewer for live in self._logs.values() for viewer in live.owed]
+        return sorted(found, key=lambda viewer: viewer.stuck_at or inf)
+
     # --- time -----------------------------------------------------------------------------------
 
     def touched(self, live: LiveLog) -> None:
@@ -145,6 +158,9 @@ class LiveLogs:
         if due is None:
             return
         planned = self._planned.get(live.log)
+        if planned is not None and planned <= due:
+            return
+        due = max(due, self._clock.monotonic())
         if planned is not None and planned <= due:
             return
         self._planned[live.log] = due
@@ -176,18 +192,23 @@ class LiveLogs:
                 continue  # an earlier tick took its place
             del self._planned[live.log]
             try:
-                self._tick(live, now)
+                self._tick(live, now, due)
             except Exception:  # one log's trouble must not stop the others
                 logger.exception("tick failed", log=live.log)
         self._timer = None
         self._arm()
 
-    def _tick(self, live: LiveLog, now: float) -> None:
+    def _tick(self, live: LiveLog, now: float, due: float) -> None:
+        """`due` is what the next tick counts from, so that lateness does not add up; who is later
+        than a whole tick has lost it."""
         _, at = self._shown.get(live.log, (0, 0.0))
         if now - at >= ONLINE_S:
             self._shown[live.log] = (len(live.viewers), now)
             live.values.put(ONLINE, len(live.viewers))
-        self._give(live, live.begin(now), 0)
+        viewers = live.begin(now)
+        if now - due < live.spec.tick_ms / 1000:
+            live.sent_at = due
+        self._give(live, viewers, 0)
 
     def _give(self, live: LiveLog, viewers: list[Viewer], start: int) -> None:
         """Fan a tick out, a slice at a time: calls and other logs go on in between."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from hongyan.model.errors import Full
-from hongyan.model.live import Value
+from hongyan.model.live import Put, Value
 
 NULL = msgspec.Raw(b"null")
 _encode = msgspec.json.Encoder(order="sorted").encode
@@ -19,10 +20,13 @@ class Values:
 
     def __init__(self, most: int) -> None:
         """`most` keys at once."""
+        self.most = most
         self.seq = 0  # of the last change that was sent
-        self._most = most
         self._now: dict[str, Value] = {}
         self._changed: dict[str, None] = {}  # since the last `take`, in order of first change
+        self._told: dict[str, int] = {}  # the `seq` that told the newest change of a key
+        self._gone: dict[str, Value] = {}  # keys that are told to be gone
+        self._floor = 0  # `since` knows of nothing before this seq
         self._versions = 0  # highest version so far: a key that comes back goes on from there
         self._totals: dict[str, int] = {}
 
@@ -40,13 +44,30 @@ class Values:
             self._totals.pop(key, None)
         else:
             raw = msgspec.Raw(_encode(value))
-            if held is not None and bytes(held.value) == bytes(raw):
+            if held is None:
+                if len(self._now) >= self.most:
+                    raise Full(f"at most {self.most} values here")
+            elif bytes(held.value) == bytes(raw):
                 return False
-            if held is None and len(self._now) >= self._most:
-                raise Full(f"at most {self._most} values here")
             self._now[key] = Value(key, self._version(), raw)
         self._changed[key] = None
         return True
+
+    def put_all(self, puts: Sequence[Put]) -> None:
+        """Set many keys, or none.
+
+        Raises:
+            Full: not all of them have room; nothing was changed.
+        """
+        if len(self._now) + len(puts) > self.most:
+            after = set(self._now)
+            for put in puts:
+                (after.discard if put.value is None else after.add)(put.key)
+            if len(after) > max(self.most, len(self._now)):
+                raise Full(f"at most {self.most} values here")
+            puts = sorted(puts, key=lambda put: put.value is not None)  # first make room
+        for put in puts:
+            self.put(put.key, put.value)
 
     def add(self, key: str, n: int) -> int:
         """Add to a total, exactly; what it is now."""
@@ -79,10 +100,38 @@ class Values:
         prev = self.seq
         if not self._changed:
             return prev, []
-        news = [self._now.get(key) or Value(key, self._version(), NULL) for key in self._changed]
+        self.seq = seq = prev + 1
+        now, told, news = self._now, self._told, []
+        for key in self._changed:
+            value = now.get(key)
+            if value is None:
+                value = self._gone[key] = Value(key, self._version(), NULL)
+            elif self._gone:
+                self._gone.pop(key, None)
+            told[key] = seq
+            news.append(value)
         self._changed.clear()
-        self.seq += 1
+        if len(self._gone) > self.most:
+            self._forget()
         return prev, news
+
+    def since(self, seq: int) -> tuple[int, list[Value]]:
+        """(`seq`, what was told after it, each newest); (0, every value) where that is not known
+        any more. For who lost what was told meanwhile."""
+        if seq < max(self._floor, 1):
+            return 0, self.all()
+        told = self._told
+        news = [value for key, value in self._now.items() if told.get(key, 0) > seq]
+        now = self._now  # what came back but was not told yet is in both
+        news += [v for key, v in self._gone.items() if told[key] > seq and key not in now]
+        return seq, news
+
+    def _forget(self) -> None:
+        """What is gone need not be told for ever: who was away for longer gets all values."""
+        for key in self._gone:
+            del self._told[key]
+        self._gone.clear()
+        self._floor = self.seq
 
     def _version(self) -> int:
         self._versions += 1

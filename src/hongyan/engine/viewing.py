@@ -257,10 +257,11 @@ class Viewing:
         """Do the live part of a decision. The ack is for a call that commits nothing.
 
         Raises:
-            Overloaded: too much is said here at once. BadArgs: a body is too large. Full: too
-            many values. What came before in the same decision is done.
+            Full: too many values, and nothing was done. Overloaded: too much is said here at once.
+            BadArgs: a body is too large. What came before in the same decision is done.
         """
         live = self.of(state)
+        live.values.put_all(decision.values)
         caller, off = job.caller, 0
         for say in decision.live:
             body = _encode(say.body)
@@ -279,8 +280,6 @@ class Viewing:
             off = live.say(item, say.audience, say.erases) or off
         for count in decision.counts:
             live.values.add(count.key, count.n)
-        for put in decision.values:
-            live.values.put(put.key, put.value)
         for user in decision.dismiss:
             for peer in live.peers_of(user):
                 peer.say(Signal(log=live.log, name=DISMISSED, user=user))
@@ -323,7 +322,7 @@ class Viewing:
         if entries:
             live.append(entries)
         if changed:
-            live.spec = state.kind.live_of(state.state) or state.kind.live or live.spec
+            live.respec(state.kind.live_of(state.state) or state.kind.live or live.spec)
             self._show(live, state.kind, state.state)
         self.logs.touched(live)
 

@@ -110,6 +110,10 @@ class SendQueue:
         self.lost = 0  # live items that were dropped
         self.overflows = 0  # how often all that is droppable was dropped
 
+    def detach(self) -> None:
+        """Tell nobody any more when frames are dropped."""
+        self._overflowed = None
+
     @property
     def pending(self) -> int:
         """Bytes that wait; 0 = `take` has nothing."""

@@ -92,6 +92,10 @@ class ServerSession:
         self._bad = 0  # messages in a row
         self._queue = SendQueue(codec, queue_bytes, queue_frames, overflowed)
 
+    def detach(self) -> None:
+        """The connection is gone: hold nothing of it."""
+        self._queue.detach()
+
     @property
     def pending(self) -> int:
         """Bytes that wait; 0 = `take` has nothing."""
