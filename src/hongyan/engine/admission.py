@@ -21,6 +21,7 @@ from hongyan.engine.limits import TokenBucket
 from hongyan.engine.load import Level, Load
 from hongyan.model.errors import Overloaded
 from hongyan.ports import Clock
+from hongyan.telemetry import Metrics
 from hongyan.wire.frames import Hello
 
 if TYPE_CHECKING:
@@ -79,6 +80,24 @@ class Admission:
     def inside(self) -> int:
         """Sessions being opened."""
         return self._inside
+
+    def show(self, metrics: Metrics) -> None:
+        """Put the line into the metrics."""
+        metrics.gauge("admission_queue", "Clients that wait to be let in.", lambda: len(self))
+        metrics.gauge("admission_opening", "Sessions being opened.", lambda: self._inside)
+        for name, text in (
+            ("admitted", "Hellos that were worked on."),
+            ("waited", "Of them: had to wait."),
+            ("refused", "Hellos sent away with a moment to come back."),
+            ("expired", "Of them: had waited too long."),
+            ("wait_seconds", "Seconds waited in all."),
+            ("worst_wait", "The longest wait, in seconds."),
+        ):
+            metrics.gauge(
+                f"admission_{name}",
+                text,
+                lambda name=name: getattr(self, name),  # type: ignore[misc]
+            )
 
     def enter(self, peer: Peer, hello: Hello) -> None:
         """A client said hello: let it in, let it wait, or send it away with a moment to return."""

@@ -6,13 +6,11 @@ between. A device that comes back and missed nothing costs the store two questio
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import structlog
 
 from hongyan import __version__
 from hongyan.engine.auth import Identity
-from hongyan.engine.callers import Caller
+from hongyan.engine.callers import Caller, RandomTokens
 from hongyan.engine.hub import Peer
 from hongyan.engine.limits import Counts
 from hongyan.engine.parts import Parts
@@ -30,6 +28,7 @@ class Opening:
     def __init__(self, parts: Parts, counts: Counts, limits: f.Limits) -> None:
         """`counts` takes the sessions that are open; `limits` are told with the welcome."""
         self._p, self._counts, self._limits = parts, counts, limits
+        self._names = RandomTokens()
 
     async def open(self, peer: Peer, hello: f.Hello) -> None:
         """Open a session, or say goodbye. Raises nothing."""
@@ -83,7 +82,7 @@ class Opening:
             device,
             admin=identity.admin,
             ip=peer.link.ip,
-            connection=uuid4().hex,
+            connection=self._names.next(),
             guest=identity.guest,
         )
         return caller

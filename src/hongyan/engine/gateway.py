@@ -74,6 +74,8 @@ class Gateway(SingleRequests):
             parts.config.admission, parts.clock, parts.load, opening.open, self._spawn
         )
         self._guard = QueueGuard(parts.load.queues)
+        for shown in (parts.load, self.admission, self._guard):
+            shown.show(parts.metrics)
         self._frames: dict[type, Callable[[Peer, Any], None]] = {
             f.Hello: self.admission.enter,
             f.Call: self._call,

@@ -20,6 +20,7 @@ import structlog
 
 from hongyan.config import Load as Settings
 from hongyan.model.errors import Overloaded
+from hongyan.telemetry import Metrics
 
 logger = structlog.get_logger(__name__)
 
@@ -98,6 +99,16 @@ class Load:
         )
         for told in self._told:
             told(level)
+
+    def show(self, metrics: Metrics) -> None:
+        """Put the level into the metrics."""
+        metrics.gauge(
+            "load_level", "0 normal, 1 busy, 2 overloaded, 3 critical.", lambda: self.level
+        )
+        metrics.gauge("load_changes", "How often the level changed.", lambda: self.changes)
+        metrics.gauge("load_memory_limit_bytes", "0 = not known.", lambda: self.memory)
+        metrics.gauge("load_asks_refused", "Questions refused.", lambda: self.refused)
+        metrics.gauge("load_signals_dropped", "Signals dropped.", lambda: self.dropped)
 
     def ask(self) -> None:
         """Whether a question may be asked now. Raises Overloaded: ask again later."""

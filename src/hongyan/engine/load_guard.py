@@ -7,6 +7,7 @@ from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from hongyan.model.errors import TooSlow
+from hongyan.telemetry import Metrics
 
 if TYPE_CHECKING:
     from hongyan.engine.hub import Peer
@@ -26,6 +27,13 @@ class QueueGuard:
         self.closed = 0
         self._sum = 0
         self._long: list[tuple[int, Peer]] = []
+
+    def show(self, metrics: Metrics) -> None:
+        """Put the sum into the metrics."""
+        metrics.gauge(
+            "queues_bytes_limit", "Bound of all send queues together.", lambda: self._most
+        )
+        metrics.gauge("queues_closed", "Connections closed for it.", lambda: self.closed)
 
     def add(self, peer: Peer) -> None:
         """Count one connection in this look."""
