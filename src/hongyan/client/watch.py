@@ -10,17 +10,16 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Self
-
-import msgspec
+from typing import Self
 
 from hongyan.client.errors import Closed
 from hongyan.client.follow import Follower, Pulse
+from hongyan.client.latest import Latest
 from hongyan.client.outbox import backoff
 from hongyan.client.shell import Shell
 from hongyan.model.errors import BadArgs, Forbidden, Refusal
 from hongyan.model.ids import LogId, Seq
-from hongyan.model.live import GAP_EPOCH, LiveItem, Value
+from hongyan.model.live import GAP_EPOCH, LiveItem
 from hongyan.model.log import Entry
 from hongyan.wire.frames import Ack, Attached, Gap, Live, Signal, Subscribe, Values
 
@@ -41,7 +40,8 @@ class Watch:
         """Made by `Client.watch`."""
         self.log, self.rate = log, rate
         self.attached: Attached | None = None
-        self.values: dict[str, Any] = {}
+        self._latest = Latest()
+        self.values = self._latest.values
         self.gaps: Counter[str] = Counter()
         self.epochs = 0  # lives of the log on the server that were seen
         self.dismissed = False  # sent away by a moderator
@@ -54,7 +54,6 @@ class Watch:
         self._watchers = watchers
         self._items: deque[LiveItem] = deque()
         self._seen = 0  # highest offset given
-        self._seq = 0  # of the values
         self._pulse = Pulse()
 
     # --- for the application --------------------------------------------------------------------
@@ -139,8 +138,7 @@ class Watch:
         self.attached, self.live, self.tries = answer, True, 0
         self._put(items)
         self.position = self._seen = answer.off
-        self._seq = answer.seq
-        self.values = {value.key: _decode(value) for value in answer.values}
+        self._latest.attach(answer)
         self._pulse.fire()
 
     def take(self, frame: Live) -> None:
@@ -161,16 +159,8 @@ class Watch:
         """Values that changed. Where a frame before is missing, all of them are asked for."""
         if self._strange(frame.epoch):
             return
-        if not frame.prev:
-            self.values.clear()
-        elif frame.prev != self._seq:
+        if self._latest.take(frame) == "gap":
             self._again()
-        self._seq = frame.seq
-        for value in frame.values:
-            if bytes(value.value) == b"null":
-                self.values.pop(value.key, None)
-            else:
-                self.values[value.key] = _decode(value)
         self._pulse.fire()
 
     def _strange(self, epoch: int) -> bool:
@@ -311,7 +301,3 @@ class Watchers:
         self._watches.pop(watch.log, None)
         self._follower.viewed.discard(watch.log)
         watch.over(why)
-
-
-def _decode(value: Value) -> Any:
-    return msgspec.json.decode(value.value)
