@@ -15,7 +15,7 @@ import msgspec
 
 from hongyan.app import Node, Server
 from hongyan.cli.demo_pictures import PICTURES
-from hongyan.cli.demo_script import PEOPLE, TALKS, Said, Talk
+from hongyan.cli.demo_script import PEOPLE, SHOWS, TALKS, Said, Show, Talk
 from hongyan.config import Config, ConfigError
 from hongyan.engine.identity import Identity
 from hongyan.model.files import READY
@@ -28,7 +28,11 @@ LINK_S = 12 * 3600.0
 UPLOAD_S = 30.0
 SHOWN = ("alice", "bob")  # each gets a host name of its own, so that their cookies stay apart
 HOSTS = ("127.0.0.1", "localhost")
-SETTINGS: Mapping[str, object] = {"accounts.registration": True, "accounts.listed": True}
+SETTINGS: Mapping[str, object] = {
+    "accounts.registration": True,
+    "accounts.listed": True,
+    "kinds.room.gifts": "users",  # nothing is paid here
+}
 
 
 @contextmanager
@@ -58,6 +62,8 @@ async def furnish(server: Server) -> list[tuple[str, str]]:
     await _people(node)
     for number, talk in enumerate(TALKS):
         await _Stage(node, talk, number).play()
+    for show in SHOWS:
+        await _broadcast(node, show)
     names = {person.user: person.name for person in PEOPLE}
     links = []
     for user, host in zip(SHOWN, HOSTS, strict=True):
@@ -137,6 +143,36 @@ class _Stage:
         ack = await self._node.gateway.call(_as(user), call)
         self._last = max(self._last, ack.seq)
         return ack
+
+
+async def _broadcast(node: Node, show: Show) -> None:
+    """Open a live room, with order kept and something said."""
+    log, step = LogId(""), 0
+
+    async def call(user: str, name: str, args: Mapping[str, Any], op: str = "") -> Ack:
+        nonlocal step
+        step += 1
+        made = Call(
+            ref=1,
+            name=name,
+            op=OpId(op or f"demo-{show.name}-{step}"),
+            log=log,
+            args=canonical(msgspec.json.encode(args)),
+        )
+        return await node.gateway.call(_as(user), made)
+
+    created = {"title": show.title, "name": show.name, "guests": True}
+    log = (await call(show.host, "room.create", created)).log
+    for user in show.moderators:
+        await call(show.host, "room.appoint", {"user": user})
+    await call(show.host, "room.pin", {"text": show.pinned})
+    await call(show.host, "room.announce", {"text": show.announced})
+    for said in show.said:
+        await call(said.by, "room.say", {"text": said.text})
+    for user, gift, count, value in show.gifts:
+        order = f"demo-{user}-{gift}"
+        args = {"order": order, "gift": gift, "count": count, "value": value}
+        await call(user, "room.gift", args, op=order)
 
 
 async def _picture(node: Node, user: str, name: str) -> dict[str, Any]:

@@ -39,6 +39,19 @@ class Talk(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, dict[str, Any]] = {}  # own settings by user
 
 
+class Show(msgspec.Struct, frozen=True, kw_only=True):
+    """A live room. What was said in it lives as long as the server does."""
+
+    name: str  # part of the log id
+    title: str
+    host: str
+    moderators: tuple[str, ...] = ()
+    pinned: str = ""
+    announced: str = ""
+    said: tuple[Said, ...] = ()
+    gifts: tuple[tuple[str, str, int, int], ...] = ()  # by, gift, count, value of all
+
+
 PEOPLE = (
     Person("alice", "Alice Chen", admin=True),
     Person("bob", "Bob Martin"),
@@ -115,5 +128,25 @@ TALKS = (
             Said(by="bob", text="Write me something, I am online."),
         ),
         read_by=("bob",),
+    ),
+)
+
+SHOWS = (
+    Show(
+        name="launch",
+        title="发布会 · Launch day",
+        host="alice",
+        moderators=("siyuan", "grace"),
+        pinned="提问请加 #Q · Put #Q before your questions",
+        announced="We begin at three o'clock. 三点准时开始。",
+        said=(
+            Said(by="xiaolu", text="前排！"),
+            Said(by="bob", text="Hello from Lisbon 👋"),
+            Said(by="siyuan", text="画面很清楚，声音也没问题"),
+            Said(by="diego", text="#Q Does it run on one machine?"),
+            Said(by="grace", text="One process, one file. Yes."),
+            Said(by="xiaolu", text="期待压测数据！"),
+        ),
+        gifts=(("bob", "rose", 3, 3), ("xiaolu", "goose", 1, 100)),
     ),
 )
