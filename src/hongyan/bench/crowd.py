@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 PER_ADDRESS = 20_000  # connections from one loopback address: a port each
 READ_BYTES = 256 * 1024
+SPARE_FILES = 600  # beside connections, of either process
 BIND_ADDRESS_NO_PORT = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 
 TEXT, BINARY, CLOSE, PING = 1, 2, 8, 9
@@ -28,21 +29,33 @@ class BenchError(Exception):
     """The bench cannot go on; the text says why."""
 
 
-def allow_files(wanted: int) -> None:
-    """Raise the limit of open files of this process, and of those it will start.
+def files_allowed(wanted: int) -> int:
+    """Raise the limit of open files of this process, and of those it will start, as far as the
+    system lets us; what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= wanted or soft == resource.RLIM_INFINITY:
+        return wanted
+    for most in (max(hard, wanted), hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most), most))
+        except (ValueError, OSError):
+            continue
+        return min(wanted, most)
+    return soft
+
+
+def allow(connections: int) -> None:
+    """Let this process, and the server it starts, hold that many connections.
 
     Raises:
         BenchError: the system does not let us.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= wanted or soft == resource.RLIM_INFINITY:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, max(hard, wanted)))
-    except (ValueError, OSError):
+    found = files_allowed(connections + SPARE_FILES)
+    if found < connections + SPARE_FILES:
         raise BenchError(
-            f"this needs {wanted} open files, the limit is {hard}; raise it (ulimit -n) or be root"
-        ) from None
+            f"{connections} connections need {connections + SPARE_FILES} open files, the limit is"
+            f" {found}; raise it (ulimit -Hn, as root), or take {found - SPARE_FILES} at most"
+        )
 
 
 def text_frame(message: bytes) -> bytes:
@@ -260,6 +273,10 @@ class Crowd:
         """Close a connection and tell it. Idempotent."""
         if self._remove(client):
             client.lost()
+
+    def leave(self, client: Client) -> None:
+        """Close a connection and tell nobody. Idempotent."""
+        self._remove(client)
 
     def _remove(self, client: Client) -> bool:
         sock, client.sock = client.sock, None

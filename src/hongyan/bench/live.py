@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 
-from hongyan.bench.crowd import allow_files
 from hongyan.bench.live_account import LiveResult, settle
 from hongyan.bench.live_room import Phase, Plan, Run
 from hongyan.bench.server import ServerProcess, Usage
@@ -57,12 +56,3 @@ def _phases(work: Run, server: ServerProcess) -> tuple[list[Phase], float]:
 
 def _kb(before: Usage, after: Usage, count: int) -> float:
     return round((after.rss_bytes - before.rss_bytes) / max(count, 1) / 1024, 1)
-
-
-def prepare(plan: Plan) -> None:
-    """Let this process, and the server it starts, hold that many connections.
-
-    Raises:
-        BenchError: the system does not let us.
-    """
-    allow_files(plan.viewers + 2000)

@@ -17,7 +17,7 @@ from hongyan.bench import chat as chat_bench
 from hongyan.bench import fanout as fanout_bench
 from hongyan.bench import sync as sync_bench
 from hongyan.bench.server import ServerProcess, cores, on_core
-from hongyan.cli.bench_live import live_command
+from hongyan.cli.bench_live import live_command, login_command
 from hongyan.cli.bench_peers import peers_command
 
 
@@ -31,6 +31,7 @@ def bench() -> None:
 
 
 bench.add_command(live_command)
+bench.add_command(login_command)
 bench.add_command(peers_command)
 
 

@@ -1,17 +1,19 @@
-"""`hongyan bench live`: a room full of viewers against a real server process."""
+"""`hongyan bench live` and `login`: very many connections against a real server process."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import click
 import msgspec
+import uvloop
 
-from hongyan.bench import live, live_account
-from hongyan.bench.crowd import BenchError
+from hongyan.bench import live, live_account, login
+from hongyan.bench.crowd import BenchError, allow
 from hongyan.bench.live_room import Plan
 from hongyan.bench.server import ServerProcess, cores, on_core
 from hongyan.cli.output import fail
@@ -101,7 +103,7 @@ def live_command(
     )
     server_core, load_core = cores()
     try:
-        live.prepare(plan)
+        allow(viewers)
         with (
             on_core(load_core),
             ServerProcess(core=server_core, settings=live.SETTINGS) as server,
@@ -114,3 +116,33 @@ def live_command(
         click.echo(live_account.table(result, os.cpu_count()))
     write_out(document, as_json, out)
     sys.exit(1 if result.broken else 0)
+
+
+@click.command("login")
+@click.option("--users", default=20_000, show_default=True, type=click.IntRange(1))
+@click.option("--at-once", type=click.IntRange(1), help="On the way at a time; all, if not given.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--out", type=click.Path(path_type=Path), help="Also write the JSON to this file.")
+def login_command(users: int, at_once: int | None, as_json: bool, out: Path | None) -> None:
+    """Everybody logs in at once; once more right after a kill -9.
+
+    Exit status: 0 all got in with the rows they have, 1 not all did or the server failed.
+    """
+    server_core, load_core = cores()
+    with tempfile.TemporaryDirectory(prefix="hongyan-bench-") as folder:
+        data = Path(folder)
+        click.echo("filling the store…", err=True)
+        uvloop.run(login.fill(data, users))
+        try:
+            hold = login.prepare(users)
+            with on_core(load_core), ServerProcess(data, core=server_core) as server:
+                result = uvloop.run(
+                    login.run(server, users=users, at_once=at_once or users, hold=hold)
+                )
+        except (BenchError, RuntimeError) as exc:
+            fail(str(exc))
+    document = {"cores": os.cpu_count(), **msgspec.to_builtins(result)}
+    if not as_json:
+        click.echo(login.table(result))
+    write_out(document, as_json, out)
+    sys.exit(1 if any(storm.failed or storm.wrong for storm in result.storms) else 0)

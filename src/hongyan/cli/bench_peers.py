@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from hongyan.bench.crowd import BenchError, allow_files
+from hongyan.bench.crowd import BenchError, allow
 from hongyan.bench.peers import LOADS, Load, Row, bouts, stamp
 from hongyan.bench.peers_servers import servers
 from hongyan.bench.server import cores, on_core
@@ -61,7 +61,7 @@ def peers_command(
     if not as_json:
         click.echo(HEAD)
     with on_core(load_core):
-        allow_files(max(load.subscribers for load in loads) + 1000)
+        allow(max(load.subscribers for load in loads))
         for load in loads:
             for name in names or NAMES:
                 try:
