@@ -24,7 +24,9 @@ from hongyan.adapters.sqlite.audit import SqliteAudit
 from hongyan.adapters.sqlite.filerecords import SqliteFileRecords
 from hongyan.adapters.sqlite_search import SqliteSearch
 from hongyan.adapters.uploads import LocalUploads
-from hongyan.config import Config
+from hongyan.adapters.wordfilter import WordFilter
+from hongyan.adapters.wordlist import BadList
+from hongyan.config import Config, ConfigError
 from hongyan.engine.files_service import FileAdapters
 from hongyan.node import KINDS, Node, build_engine
 from hongyan.telemetry import Metrics
@@ -164,6 +166,7 @@ class Server:
         search = SqliteSearch(data / "search.db")
         closing.push_async_callback(search.close)
         files = self._open_files(data, store)
+        words = self._open_words()
         self.node = build_engine(
             config,
             files=files,
@@ -176,7 +179,9 @@ class Server:
             clock=SystemClock(),
             secret=load_or_create_secret(data / "secret"),
             issuers=trusted_issuers(config.tokens),
+            judge=words.judge,
         )
+        self._show_words(words)
         return self.node, store
 
     def _open_files(self, data: Path, store: SqliteStore) -> FileAdapters:
@@ -189,6 +194,23 @@ class Server:
         pictures = WorkerPictures(pixels=self._config.files.picture_pixels)
         closing.push_async_callback(pictures.close)
         return FileAdapters(SqliteFileRecords(store), uploads, blobs, pictures)
+
+    def _open_words(self) -> WordFilter:
+        """The word filter. Raises ConfigError: a list that cannot be used."""
+        config = self._config.words
+        try:
+            words = WordFilter([(given.tenant, given.file) for given in config.files])
+        except BadList as why:
+            raise ConfigError(f"words.files: {why}") from None
+        words.start(config.look_s)
+        self._closing.push_async_callback(words.stop)
+        return words
+
+    def _show_words(self, words: WordFilter) -> None:
+        gauge = self.node.metrics.gauge
+        gauge("words", "Unwanted words and spellings held.", lambda: len(words))
+        gauge("words_reloads", "Lists of words read again.", lambda: words.reloads)
+        gauge("words_failures", "Lists of words that could not be.", lambda: words.failures)
 
     async def stop(self) -> None:
         """Take no more connections, say goodbye, settle, close. Idempotent."""

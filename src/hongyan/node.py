@@ -26,8 +26,9 @@ from hongyan.engine.hub import Hub
 from hongyan.engine.inspect import Inspector
 from hongyan.engine.limits import CallLimits
 from hongyan.engine.live_logs import LiveLogs
-from hongyan.engine.load import Load
+from hongyan.engine.load import Level, Load
 from hongyan.engine.logs import LogCache
+from hongyan.engine.needs import Judge
 from hongyan.engine.notify import Notifier
 from hongyan.engine.operations import Operations
 from hongyan.engine.overview import Overview
@@ -39,6 +40,7 @@ from hongyan.engine.sync import Reader
 from hongyan.engine.tokens import Tokens, TrustedIssuer
 from hongyan.engine.viewing import Viewing
 from hongyan.model.kind import Kind, settings_of
+from hongyan.model.live import Lane
 from hongyan.ports import Audit, Bus, Clock, Directory, Outlets, Poster, Search, Store
 from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
@@ -134,10 +136,12 @@ def build_engine(
     outlets: Outlets | None = None,
     poster: Poster | None = None,
     files: FileAdapters | None = None,
+    judge: Judge | None = None,
 ) -> Node:
     """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code;
     without `audit` the list of administrative acts lives in memory, as without `outlets` webhooks,
-    hooks and pulls do. `poster` sends to the outside. Without `files` there are no uploads.
+    hooks and pulls do. `poster` sends to the outside. Without `files` there are no uploads;
+    `judge` finds unwanted words.
 
     Raises:
         ConfigError: a setting of a kind that there is not.
@@ -154,6 +158,7 @@ def build_engine(
     )
     viewing.show(metrics)
     hub.viewing = viewing
+    load.on_change(lambda level: _shed(viewing, level))
     reader = Reader(store, kinds, most=config.limits.page)
     presence = Presence(
         "node-1",
@@ -222,6 +227,7 @@ def build_engine(
                 metrics=metrics,
                 hooks=back_ends.hooks,
                 viewing=viewing,
+                judge=judge,
             ),
             reader=reader,
             queries=Queries(
@@ -278,6 +284,12 @@ def build_engine(
         load,
         service,
     )
+
+
+def _shed(viewing: Viewing, level: Level) -> None:
+    """Let live logs take what they may at this level."""
+    lowest = {Level.OVERLOADED: Lane.NORMAL, Level.CRITICAL: Lane.HIGH}.get(level, Lane.LOW)
+    viewing.logs.counters.lowest = lowest
 
 
 def _show(metrics: Metrics, hub: Hub, cache: LogCache, indexer: Consumer) -> None:

@@ -14,6 +14,7 @@ from hongyan.adapters.memory.search import MemorySearch
 from hongyan.adapters.memory.store import MemoryStore
 from hongyan.app import Node, build_engine
 from hongyan.config import Config, load
+from hongyan.engine.needs import Judge
 from hongyan.model.ids import TenantId, UserId
 from hongyan.ports import Bus, Poster, Store, User
 from hongyan.wire import frames as f
@@ -149,6 +150,7 @@ class Rig:
         bus: Bus | None = None,
         options: dict[str, object] | None = None,
         poster: Poster | None = None,
+        judge: Judge | None = None,
     ) -> None:
         loose = {
             "limits.rates.connection": {"rate": 0, "burst": 1},
@@ -172,6 +174,7 @@ class Rig:
             clock=self.clock,
             secret=b"s" * 32,
             poster=poster,
+            judge=judge,
         )
 
     async def start(self) -> None:

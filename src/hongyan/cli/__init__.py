@@ -20,6 +20,7 @@ COMMANDS = {
     "token": ("hongyan.cli.people", "token", "Sign a token on the server's machine."),
     "login": ("hongyan.cli.people", "login", "Log in and keep the token."),
     "logout": ("hongyan.cli.people", "logout", "End this device's login."),
+    "words": ("hongyan.cli.words", "words", "Look at lists of unwanted words."),
     "doctor": ("hongyan.cli.care", "doctor", "Check a data directory or a server."),
     "migrate": ("hongyan.cli.care", "migrate", "Bring a data directory to this version."),
     "completion": ("hongyan.cli.care", "completion", "Print a shell completion script."),

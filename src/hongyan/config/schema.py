@@ -502,6 +502,25 @@ class Webhooks(Section, frozen=True):
     ] = 10_000
 
 
+class WordFile(Section, frozen=True):
+    """A file with unwanted words."""
+
+    file: Annotated[str, Meta(min_length=1, description="UTF-8, a word per line.")]
+    tenant: Annotated[
+        str, Meta(description="The tenant whose texts are judged by it; `*`: all tenants.")
+    ] = "*"
+
+
+class Words(Section, frozen=True):
+    """Unwanted words. What becomes of a text that holds one is up to the kind of log."""
+
+    files: Annotated[tuple[WordFile, ...], Meta(description="Lists of words.")] = ()
+    look_s: Annotated[
+        float,
+        Meta(ge=0, le=86_400, description="How often is looked for changed files; 0 = never."),
+    ] = 2.0
+
+
 class Telemetry(Section, frozen=True):
     """What the server tells its operator."""
 
@@ -532,6 +551,7 @@ class Config(Section, frozen=True):
     receivers: Receivers = Receivers()
     webhooks: Webhooks = Webhooks()
     audit: Audit = Audit()
+    words: Words = Words()
     telemetry: Telemetry = Telemetry()
     kinds: Annotated[
         dict[str, dict[str, Any]],
