@@ -28,7 +28,6 @@ from hongyan.engine.limits import CallLimits
 from hongyan.engine.live_logs import LiveLogs
 from hongyan.engine.load import Level, Load
 from hongyan.engine.logs import LogCache
-from hongyan.engine.needs import Judge
 from hongyan.engine.notify import Notifier
 from hongyan.engine.operations import Operations
 from hongyan.engine.overview import Overview
@@ -136,12 +135,10 @@ def build_engine(
     outlets: Outlets | None = None,
     poster: Poster | None = None,
     files: FileAdapters | None = None,
-    judge: Judge | None = None,
 ) -> Node:
     """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code;
     without `audit` the list of administrative acts lives in memory, as without `outlets` webhooks,
-    hooks and pulls do. `poster` sends to the outside. Without `files` there are no uploads;
-    `judge` finds unwanted words.
+    hooks and pulls do. `poster` sends to the outside. Without `files` there are no uploads.
 
     Raises:
         ConfigError: a setting of a kind that there is not.
@@ -227,7 +224,6 @@ def build_engine(
                 metrics=metrics,
                 hooks=back_ends.hooks,
                 viewing=viewing,
-                judge=judge,
             ),
             reader=reader,
             queries=Queries(
