@@ -45,6 +45,7 @@ THIN_BYTES = 32 * 1024  # of a viewer's queue: above, it is shown a quarter
 SKIP_BYTES = 128 * 1024  # above, nothing until it has drained
 STALL_S = 30.0  # above SKIP_BYTES for this long: closed
 MOST_PENDING = 5_000  # items of a tick; above, the lowest lanes are shed
+RETRY_MS = 1_000  # for what is not taken
 COME_BACK_MS = (1_000, 5_000)  # spread over this
 
 Attach = Callable[[], None]
@@ -62,6 +63,7 @@ class Counters:
         self.gaps = dict.fromkeys((GAP_SAMPLED, GAP_SHED, GAP_SLOW), 0)  # items told by a gap
         self.ticks = 0
         self.closed = 0  # viewers closed for being too slow
+        self.lowest = Lane.LOW  # that is taken; lanes below are shed while the node is overloaded
 
 
 class Tick(msgspec.Struct, gc=False):
@@ -114,15 +116,18 @@ class LiveLog:
         items stand outside the count.
 
         Raises:
-            Overloaded: too much is pending, and all of it of this lane or a higher one. Of the
-                highest lane everything is taken.
+            Overloaded: the node is, or too much is pending, and all of it of this lane or a
+                higher one. Of the highest lane everything is taken.
         """
         if erases:
             self.erase(erases)
         lane = Lane(item.lane)
+        if lane > self._counters.lowest:
+            self._counters.shed[lane] += 1
+            raise Overloaded("the server sheds load: say it later", retry_after_ms=RETRY_MS)
         if len(self._pending) >= MOST_PENDING and not self._make_room(lane):
             self._counters.shed[lane] += 1
-            raise Overloaded("too much is said here at once", retry_after_ms=1000)
+            raise Overloaded("too much is said here at once", retry_after_ms=RETRY_MS)
         self._counters.items[lane] += 1
         if audience is not Audience.ALL:
             self._pending.append((item, audience))
