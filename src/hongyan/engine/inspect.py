@@ -165,7 +165,10 @@ class Inspector:
         if info is None:
             raise NoSuchLog(f"no log {log}")
         state = await self._cache.load(log_id)
-        peers = sorted(self._listeners(state), key=lambda peer: -peer.session.pending)
+        live = self._hub.viewing.logs.get(log_id) if self._hub.viewing is not None else None
+        viewers = live.viewers if live is not None else {}
+        peers = [*(peer for peer in self._listeners(state) if peer not in viewers), *viewers]
+        peers.sort(key=lambda peer: -peer.session.pending)
         return {
             "log": log,
             "kind": state.kind.name,
@@ -182,7 +185,14 @@ class Inspector:
             "subscribers": len(peers),
             "queued_bytes": sum(peer.session.pending for peer in peers),
             "slow": sum(1 for peer in peers if peer.session.pending or peer.session.behind),
-            "connections": [self._connection(peer, {}) for peer in peers[:MAX_SHOWN]],
+            "viewers": len(viewers),
+            "connections": [
+                {
+                    **self._connection(peer, {}),
+                    "given_bytes": viewers[peer].bytes if peer in viewers else 0,
+                }
+                for peer in peers[:MAX_SHOWN]
+            ],
         }
 
     async def members(

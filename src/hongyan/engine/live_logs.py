@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hongyan.engine.live import Counters, LiveLog
+from hongyan.engine.values import ONLINE
 from hongyan.engine.viewers import Viewer
 from hongyan.model.errors import Overloaded
 from hongyan.model.ids import LogId
@@ -31,8 +32,6 @@ SLICE = 250  # viewers written to before others have their turn of the loop: abo
 ONLINE_S = 2.0  # how old the number of viewers may be that they are shown
 MOST_LOGS = 10_000
 MOST_WATCHED = 100  # live logs of one connection
-
-ONLINE = "online"  # key of the value
 
 
 class LiveLogs:
@@ -145,10 +144,10 @@ class LiveLogs:
             live.overflowed(peer)
             self.touched(live)
 
-    def slow(self) -> list[Viewer]:
+    def slow(self) -> list[tuple[LogId, Viewer]]:
         """Viewers who are given nothing now, as their queues are full; those longest so first."""
-        found = [viewer for live in self._logs.values() for viewer in live.owed]
-        return sorted(found, key=lambda viewer: viewer.stuck_at or inf)
+        found = [(log, viewer) for log, live in self._logs.items() for viewer in live.owed]
+        return sorted(found, key=lambda pair: pair[1].stuck_at or inf)
 
     # --- time -----------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from hongyan.model.errors import Full
 from hongyan.model.live import Put, Value
 
 NULL = msgspec.Raw(b"null")
+ONLINE = "online"  # the engine's own key: the number of viewers; there is always room for it
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -19,7 +20,7 @@ class Values:
     change and however slow a viewer is: an older value is never needed again."""
 
     def __init__(self, most: int) -> None:
-        """`most` keys at once."""
+        """`most` keys at once, beside ONLINE."""
         self.most = most
         self.seq = 0  # of the last change that was sent
         self._now: dict[str, Value] = {}
@@ -45,7 +46,7 @@ class Values:
         else:
             raw = msgspec.Raw(_encode(value))
             if held is None:
-                if len(self._now) >= self.most:
+                if self._held >= self.most and key != ONLINE:
                     raise Full(f"at most {self.most} values here")
             elif bytes(held.value) == bytes(raw):
                 return False
@@ -59,15 +60,19 @@ class Values:
         Raises:
             Full: not all of them have room; nothing was changed.
         """
-        if len(self._now) + len(puts) > self.most:
-            after = set(self._now)
+        if self._held + len(puts) > self.most:
+            after = set(self._now) - {ONLINE}
             for put in puts:
                 (after.discard if put.value is None else after.add)(put.key)
-            if len(after) > max(self.most, len(self._now)):
+            if len(after) > max(self.most, self._held):
                 raise Full(f"at most {self.most} values here")
             puts = sorted(puts, key=lambda put: put.value is not None)  # first make room
         for put in puts:
             self.put(put.key, put.value)
+
+    @property
+    def _held(self) -> int:
+        return len(self._now) - (ONLINE in self._now)
 
     def add(self, key: str, n: int) -> int:
         """Add to a total, exactly; what it is now."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from hongyan.engine.live import LiveLog
 from hongyan.engine.live_logs import LiveLogs
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.sync import Reader
+from hongyan.engine.viewers import Viewer
 from hongyan.model.errors import BadArgs, Clash, Conflict, GoingAway, NoSuchLog, Overloaded
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId, tenant_of
 from hongyan.model.kind import Context, Decision, Kind
@@ -29,6 +31,7 @@ from hongyan.wire.frames import Ack, Attached, Signal, Subscribe
 MOST_OPS = 10_000  # of a log, remembered so that a retry says nothing twice
 SETTLER = "_settle"  # the sender of commits that nobody made
 SETTLE_S = 5.0  # between two settlings
+MOST_SLOW = 50  # viewers that the metrics name
 MOST_SPEAKERS = 50_000  # of a log, for slow mode
 
 DISMISSED = "dismissed"  # the signal to a viewer who may not watch any more
@@ -68,6 +71,19 @@ class Viewing:
         counters = self.logs.counters
         metrics.gauge("live_logs", "Live logs held.", lambda: len(self.logs))
         metrics.gauge("live_viewers", "Viewers of live logs.", lambda: self.logs.viewers)
+        metrics.gauge(
+            "live_slow", "Viewers whose queues are over the mark.", lambda: len(self.logs.slow())
+        )
+        for name, text, read in (
+            ("queue", "wait for a viewer over the mark", lambda viewer: viewer.depth),
+            ("given", "a viewer over the mark was given", lambda viewer: viewer.bytes),
+        ):
+            metrics.labelled(
+                f"live_slow_{name}_bytes",
+                f"Bytes that {text}, the {MOST_SLOW} slowest.",
+                "viewer",
+                lambda read=read: self._slow(read),  # type: ignore[misc]
+            )
         for name in ("deliveries", "encodes", "ticks", "closed"):
             metrics.gauge(
                 f"live_{name}",
@@ -86,6 +102,10 @@ class Viewing:
                 "Live items that viewers were told they did not get.",
                 lambda reason=reason: counters.gaps[reason],  # type: ignore[misc]
             )
+
+    def _slow(self, read: Callable[[Viewer], int]) -> dict[str, float]:
+        slow = islice(self.logs.slow(), MOST_SLOW)
+        return {f"{v.user}/{v.peer.session.device}@{log}": read(v) for log, v in slow}
 
     # --- watching -------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ class LiveSpec(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ring: int = 50  # items kept for late joiners
     tick_ms: int = 200  # what comes within one is sent together
     rate: int = 10  # items a second that a viewer is shown; 0 = all
-    values: int = 2000  # keys at most; more are refused with Full
+    values: int = 2000  # keys at most, beside `online`; more are refused with Full
 
 
 class Tally(msgspec.Struct, frozen=True, gc=False):

@@ -26,7 +26,7 @@ def spec_of(state: Board | None) -> LiveSpec | None:
     """How this board is live: no items, so no ring and no sampling."""
     if state is None:
         return None
-    values = state.symbols + len(OWN_VALUES)
+    values = state.symbols + 1  # and the settings
     return LiveSpec(ring=0, tick_ms=state.tick_ms, rate=0, values=values)
 
 

@@ -68,7 +68,7 @@ def test_GT1_a_board_has_one_name_and_is_set_up_once() -> None:
     with pytest.raises(BadArgs):
         decide(command(c.Create, name="other", title="x"), ctx(admin=True), None)
     spec = spec_of(decision.state)
-    assert spec is not None and (spec.tick_ms, spec.rate, spec.values) == (50, 0, 9)
+    assert spec is not None and (spec.tick_ms, spec.rate, spec.values) == (50, 0, 8)
 
 
 def test_GT1_a_closed_board_or_one_without_guests_is_not_watched() -> None:
