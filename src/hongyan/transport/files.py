@@ -22,7 +22,7 @@ from hongyan.engine.files import CHECKSUMS, Files, parse_checksum
 from hongyan.engine.files_keep import FileView, view_of
 from hongyan.engine.identity import Identity
 from hongyan.engine.links import Link, LinkItem, Links
-from hongyan.model.errors import BadArgs, Refusal, Unauthenticated
+from hongyan.model.errors import BadArgs, Forbidden, Refusal, Unauthenticated
 from hongyan.model.files import READY, REFUSED, Upload
 from hongyan.transport.audited import OWN
 from hongyan.transport.declare import Doc, Param
@@ -169,6 +169,8 @@ class FileRoutes:
         who = await self._requests.identity(request)
         if not who.user:
             raise Unauthenticated("an API key speaks for no user: name one in Hongyan-User")
+        if who.scopes and not any(map(who.may, _SPEAK)):
+            raise Forbidden("the key lacks the scope send")
         return who
 
     async def _receive(
@@ -266,6 +268,8 @@ def _metadata(text: str) -> dict[str, str]:
     return found
 
 
+_SPEAK = ("send", "send_as")  # of an API key that uploads
+
 _OPTIONS = Doc(
     summary="What the upload server can (tus 1.0).",
     tag=TAG,
@@ -276,6 +280,7 @@ _OPTIONS = Doc(
 _CREATE = Doc(
     summary="Begin an upload (tus creation).",
     tag=TAG,
+    scopes=_SPEAK,
     text="Upload-Metadata: `filename` and `filetype`, base 64. A body is the first bytes.",
     params=(
         *_TUS_PARAMS,
@@ -291,6 +296,7 @@ _CREATE = Doc(
 _HEAD = Doc(
     summary="Where an upload goes on (tus).",
     tag=TAG,
+    scopes=_SPEAK,
     params=_TUS_PARAMS,
     headers=("Upload-Offset", "Upload-Length", "Upload-Expires", "Hongyan-State"),
     errors=(404, 410, 412),
@@ -298,6 +304,7 @@ _HEAD = Doc(
 _STATUS = Doc(
     summary="What has become of an upload.",
     tag=TAG,
+    scopes=_SPEAK,
     params=(Param("wait", "Seconds to wait for the end of processing, 10; at most 25.", int),),
     answer=FileView,
     errors=(404, 410, 422),
@@ -305,6 +312,7 @@ _STATUS = Doc(
 _PATCH = Doc(
     summary="More bytes of an upload (tus).",
     tag=TAG,
+    scopes=_SPEAK,
     text="The answer to the last bytes carries `Hongyan-Digest` when the file is ready.",
     params=(
         *_TUS_PARAMS,
@@ -320,6 +328,7 @@ _PATCH = Doc(
 _OVERRIDE = Doc(
     summary="Another method, for clients that can only POST.",
     tag=TAG,
+    scopes=_SPEAK,
     params=(Param("X-HTTP-Method-Override", "PATCH, HEAD or DELETE.", place="header"),),
     body_media=OCTETS,
     body_required=False,
@@ -329,6 +338,7 @@ _OVERRIDE = Doc(
 _END = Doc(
     summary="Give an upload up (tus termination).",
     tag=TAG,
+    scopes=_SPEAK,
     params=_TUS_PARAMS,
     status=204,
     errors=(404, 410, 412, 423),

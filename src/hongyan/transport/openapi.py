@@ -1,7 +1,6 @@
 """The OpenAPI 3.1 document, made from the routes themselves and the structs they use.
 
-`python -m hongyan.transport.openapi docs/openapi.json` renews the committed copy; a test says when
-it is stale.
+`python scripts/openapi.py` renews the committed copy; a test says when it is stale.
 """
 
 from __future__ import annotations
