@@ -56,7 +56,7 @@ def settle(
     """Wait until nothing more comes, then judge. Raises BenchError."""
     work.until(lambda: _answered(work), PATIENCE_S)
     end = _probe(work)
-    everybody = [work.host, *work.viewers]
+    everybody = work.everybody
     for _ in range(int(PATIENCE_S / LOOK_S)):
         for viewer in everybody:
             if viewer.inside and viewer.seq < min(viewer.behind, end.seq):

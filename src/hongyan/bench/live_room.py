@@ -102,6 +102,7 @@ class Run:
             )
         )
         self.host = Host(self.crowd, self, create, self._opened)
+        self.everybody: list[Viewer] = [self.host]
         self._pinged, self._pinged_at = 0, _now()
         self._filler = "x" * max(plan.size - 9, 0)
 
@@ -173,9 +174,7 @@ class Run:
 
     def _heartbeats(self, now: float) -> None:
         """All in turn, spread over the heartbeat."""
-        everybody = self.viewers
-        if not everybody:
-            return
+        everybody = self.everybody
         n = int(len(everybody) * (now - self._pinged_at) / (self.heartbeat_s * PING_SHARE))
         if not n:
             return
@@ -218,6 +217,7 @@ class Run:
                 viewer = Viewer(self.crowd, n, self, f"v{n}")
                 self.healthy.append(viewer)
             self.viewers.append(viewer)
+        self.everybody = [self.host, *self.viewers]
         listeners = [viewer for viewer in self.healthy if not isinstance(viewer, Speaker)]
         for viewer in listeners[:: max(1, len(listeners) // CLOCKED)]:
             viewer.clocked = True
