@@ -423,6 +423,57 @@ class Audit(Protocol):
         ...
 
 
+class Kept(msgspec.Struct, frozen=True, omit_defaults=True, gc=False, rename={"sender": "from"}):
+    """A live item that is kept for the replay of its log."""
+
+    epoch: int
+    off: int
+    at: int  # ms
+    type: str  # of the log's kind
+    sender: UserId
+    body: msgspec.Raw
+    media_ms: int = -1  # of the recording; -1 = none
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What is unique in its log."""
+        return self.epoch, self.off
+
+
+Mark = tuple[int, int, int]  # where a page of kept items ended: ms, epoch, offset
+
+
+class Archive(Protocol):
+    """Live items that are kept, by the moment of a recording or by the time they were said.
+
+    Apart from the logs: nothing counts on it. All methods may raise StoreDown and Overloaded;
+    what was asked for may then have been done, and may be asked for again.
+    """
+
+    async def add(self, items: Sequence[tuple[LogId, Kept]]) -> None:
+        """Add items; durable on return. One that is there (log, epoch, off) is left as it is."""
+        ...
+
+    async def remove(self, items: Sequence[tuple[LogId, int, int]]) -> int:
+        """Remove items by (log, epoch, off); how many were there."""
+        ...
+
+    async def remove_sender(self, tenant: TenantId, sender: UserId) -> int:
+        """Remove all that a user of a tenant said; how many there were."""
+        ...
+
+    async def page(
+        self, log: LogId, low: int, high: int, *, media: bool, after: Mark, limit: int
+    ) -> list[Kept]:
+        """Items with low <= ms < high, behind `after`, in order of (ms, epoch, off): of the
+        recording where `media`, else of the clock."""
+        ...
+
+    async def forget(self, before: int) -> int:
+        """Drop what was said before `before` (ms); how many went."""
+        ...
+
+
 class Outlets(Protocol):
     """Webhooks, before-send hooks and pulls of all tenants, and how far each has come.
 

@@ -19,6 +19,7 @@ def test_every_version_can_be_brought_to_the_newest() -> None:
     found = set()
     for start in range(newest):
         db = sqlite3.connect(":memory:", isolation_level=None)
+        db.create_function("person_starts", 2, lambda user, name: "[]", deterministic=True)
         for version, script in migrations()[:start]:
             db.executescript(f"BEGIN;\n{script}\nPRAGMA user_version = {version};\nCOMMIT;")
         if start:

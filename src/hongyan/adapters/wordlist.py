@@ -1,8 +1,8 @@
 """Unwanted words: what a list says, and finding its words in a text however they are dressed up.
 
 List and text are brought to one form: full and half width, case, accents, look-alikes of NFKC,
-characters that nobody sees, and what stands between letters ("f.u.c.k", "发 票"). Words of an alphabet are
-found as words, not inside others ("ass" is not in "class"); words of Chinese anywhere.
+characters that nobody sees, and what stands between letters ("f.u.c.k", "发 票"). Words of an
+alphabet are found as words, not inside others ("ass" is not in "class"); words of Chinese anywhere.
 
 An index of beginnings instead of an automaton: see ADR 105 for the figures.
 """

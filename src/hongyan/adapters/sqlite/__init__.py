@@ -7,6 +7,7 @@ single.py     any commit, one at a time
 places.py     where entries stand and which ops were done, kept cheap to write
 moves.py      cursors
 touches.py    whose inbox rows are already above their last sync
+archive.py    live items that are kept for replays
 checkpoint.py the thread that copies the write-ahead log into the file
 reading.py    the read threads and what they ask
 check.py      what `hongyan doctor` looks at
