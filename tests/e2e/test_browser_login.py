@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 from http_rig import MAIN, PASSWORD, Service
-from msgspec.structs import replace
 
 from hongyan.engine.sessions import Sessions
 from hongyan.model.ids import UserId
+from hongyan.ports import User
 
 GUARD = {"Hongyan-Request": "1"}
 ALICE = {"user": "alice", "password": PASSWORD, "device": "web-1"}
@@ -155,9 +155,10 @@ async def test_WB4_a_changed_password_and_a_disabled_account_end_the_login() -> 
         assert (await service.post("/v1/password", body, token)).status_code == 200
         assert_over(service, await renew(service), 201)
         assert (await begin(service, {**ALICE, "password": PASSWORD + "!"})).status_code == 201
-        directory = service.directory
-        account = await directory.user(MAIN, UserId("alice"))
-        await directory.put_user(replace(account, disabled=True))
+        await service.directory.put_user(User(tenant=MAIN, user=UserId("boss"), admin=True))
+        boss = await service.node.authenticator.grant(MAIN, UserId("boss"))
+        disabled = await service.post("/v1/users/disable", {"user": "alice"}, boss)
+        assert disabled.status_code == 200
         assert code(await renew(service)) == 207
 
 
@@ -197,6 +198,22 @@ async def test_WB6_a_link_works_as_often_as_it_says() -> None:
         twice = sessions.make_pass(MAIN, UserId("alice"), ttl_s=60, uses=2)
         answers = [(await enter(twice)).status_code for _ in range(3)]
         assert answers == [201, 201, 401]
+
+
+async def test_WB6_codes_are_not_guessed_for_long_and_right_ones_cost_nothing() -> None:
+    rates = {"limits.rates.login_ip": {"rate": 0.001, "burst": 3}}
+    async with Service(**rates, **{"accounts.registration": False}) as service:
+        await service.directory.put_user(User(tenant=MAIN, user=UserId("alice")))
+        good = service.node.sessions.make_pass(MAIN, UserId("alice"), ttl_s=60, uses=9)
+
+        async def enter(text: str) -> httpx.Response:
+            body = {"code": text, "device": "web-9"}
+            return await service.http.post("/v1/session/enter", json=body, headers=GUARD)
+
+        assert [(await enter(good)).status_code for _ in range(5)] == [201] * 5
+        assert [code(await enter("made up")) for _ in range(3)] == [208] * 3
+        late = await enter(good)  # else the answer would tell which guess was right
+        assert late.status_code == 429 and int(late.headers["retry-after"]) >= 1
 
 
 async def test_WB6_old_links_make_room_for_new_ones() -> None:

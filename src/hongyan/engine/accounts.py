@@ -109,6 +109,18 @@ class Accounts:
             name = "logins" if table is self._by_user else "logins-address"
             note(table.budget(name, key, now))
 
+    def guess(self, ip: str, right: bool) -> None:
+        """Count a try at a code that somebody holds, like a password; a right one costs nothing.
+
+        Raises:
+            TooFast: so many were wrong that this one does not count, right or not.
+        """
+        self._count(keys := ((self._by_ip, address_key(ip)),))
+        if right:
+            self._by_ip.give_back(address_key(ip))
+        else:
+            self._tell(keys)
+
     async def _renew_hash(self, account: User, password: str) -> None:
         fresh = await self._passwords.hash(password)
         async with self._changing:

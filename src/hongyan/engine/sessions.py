@@ -78,15 +78,17 @@ class Sessions:
         token = await self._auth.claim_admin(code, password, user=user, device=device, ip=ip)
         return await self._begin(token)
 
-    async def enter(self, code: str, *, device: str) -> Session:
-        """Log a browser in by a pass.
+    async def enter(self, code: str, *, device: str, ip: str = "") -> Session:
+        """Log a browser in by a pass. Wrong codes are limited per address, as passwords are.
 
         Raises:
-            WrongPassword: no such pass, used up, or too old. NoSuchUser, Disabled, BadId.
+            WrongPassword: no such pass, used up, or too old. TooFast, NoSuchUser, Disabled, BadId.
         """
         check(DEVICE, device, "device")
         known = self._passes.get(_digest(code))
-        if known is None or self._clock.monotonic() >= known.until:
+        right = known is not None and self._clock.monotonic() < known.until
+        self._auth.accounts.guess(ip, right)
+        if known is None or not right:
             raise WrongPassword("this link is wrong, used or too old: ask for a new one")
         known.uses -= 1  # before anything waits: of two that come at once, one gets the last use
         if not known.uses:

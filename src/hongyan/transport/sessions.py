@@ -126,7 +126,9 @@ class SessionRoutes:
         """Log in by a link."""
         _own_page(request)
         body = await self._requests.body(request, EnterRequest)
-        return self._begun(request, await self._sessions.enter(body.code, device=body.device))
+        ip = self._requests.ip(request)
+        session = await self._sessions.enter(body.code, device=body.device, ip=ip)
+        return self._begun(request, session)
 
     async def token(self, request: Request) -> Response:
         """A token for the page; a login that is over loses its cookie."""
