@@ -4,6 +4,8 @@ import { useEffect, useState } from "preact/hooks";
 import { DialogHost, dictionary, EmptyState, Icon, MenuHost, Spinner, ToastHost } from "./ui/index.js";
 import { client, currentLog, overlay, panel, phase, phone, status } from "./session/index.js";
 import { ConversationList } from "./list/ConversationList.js";
+import { LiveGate } from "./live/Gate.js";
+import { liveRoom, loginFirst } from "./live/route.js";
 import { LoginPage } from "./login/LoginPage.js";
 import { NewChatDialog } from "./people/NewChat.js";
 import { DetailsPanel } from "./people/Details.js";
@@ -56,7 +58,11 @@ function Page() {
       </div>
     );
   }
-  return phase.value === "in" ? <Chats /> : <LoginPage />;
+  const live = liveRoom.value;
+  const inside = phase.value === "in";
+  // who is not logged in may watch a room that takes guests
+  if (live !== null && (inside || (live && !loginFirst.value))) return <LiveGate name={live} />;
+  return inside ? <Chats /> : <LoginPage />;
 }
 
 /** Says that what is shown may be old; only when it lasts. */

@@ -7,6 +7,7 @@ import { Found } from "../find/Found.js";
 import { showPalette } from "../find/palette.js";
 import { askLogOut } from "../me/logOut.js";
 import { newChatAs } from "../people/newChatAs.js";
+import { goLive } from "../live/route.js";
 import { startDirect } from "../people/finding.js";
 import { currentLog, me, openChat, overlay, rows, status, UserAvatar } from "../session/index.js";
 import { Badge, Button, EmptyState, Icon, IconButton, openMenu, Spinner } from "../ui/index.js";
@@ -116,6 +117,7 @@ function AccountButton() {
             { label: w.newGroup, icon: "users", run: () => newChatAs("group") },
             { label: w.switchTo, icon: "search", run: () => showPalette() },
             { label: w.settings, icon: "settings", run: () => (overlay.value = "settings") },
+            { label: w.live, icon: "live", run: () => goLive() },
             "-",
             { label: w.logOut, icon: "logout", danger: true, run: () => void askLogOut() },
           ],

@@ -1,0 +1,322 @@
+/** A room on the screen: what it is, what is said in it, and what one may do. */
+
+import { batch, computed, signal } from "@preact/signals";
+import type { Client, Entry, Json } from "@hongyan/sdk";
+import { type LiveItem, type Watch, watch } from "@hongyan/sdk/live";
+import { HttpRefusal, refusalOf } from "../session/login.js";
+import { type Banner, merged } from "./gifts.js";
+import { answers, appended, deletedBy, type Line, lineOf, lineOfEntry, type Said } from "./lines.js";
+import { leftToSay } from "./pace.js";
+
+const FLUSH_MS = 200; // the list is drawn anew at most this often
+const LIKES_MS = 800; // clicks of so long are one call
+const MOST_LIKES = 100; // of a call
+const COMBO_MS = 6_000; // gifts of one kind within this are one combo
+const GAP_SHOWN_MS = 8_000;
+const MOST_HELD = 100;
+const EARLIER = 30; // durable entries shown to who comes
+const NO_ANSWER = 0;
+
+export type Position = Said["position"];
+
+/** What all viewers are told of a room: the value `room`. */
+interface Told {
+  title: string;
+  open: boolean;
+  slow_s: number;
+  muted_all: boolean;
+}
+
+/** The state as a moderator sees it; a viewer's has no lists. */
+export interface RoomState extends Partial<Told> {
+  host?: string;
+  guests?: boolean;
+  hold?: boolean;
+  rate?: number;
+  muted?: Record<string, number>;
+  banned?: Record<string, number>;
+  shadowed?: string[];
+}
+
+/** `over`: sent away, closed or not to be watched, see `error`. */
+export type Phase = "joining" | "in" | "over";
+
+/** What the stage and the reader of news are told at once, before the list is. */
+export type Hear = (lines: readonly Line[]) => void;
+
+export class Room {
+  readonly phase = signal<Phase>("joining");
+  readonly error = signal<Error | null>(null);
+  readonly told = signal<Told>({ title: "", open: true, slow_s: 0, muted_all: false });
+  readonly state = signal<RoomState>({});
+  readonly values = signal<ReadonlyMap<string, Json>>(new Map());
+  readonly lines = signal<readonly Line[]>([]);
+  readonly deleted = signal<ReadonlySet<number>>(new Set());
+  readonly held = signal<readonly Said[]>([]);
+  readonly banners = signal<readonly Banner[]>([]);
+  /** Messages left out lately, and in all. */
+  readonly gap = signal({ n: 0, total: 0 });
+  /** Seconds until one may speak. */
+  readonly left = signal(0);
+  readonly pinned = computed(() => this.values.value.get("pinned") as { text: string; author: string } | undefined);
+  readonly host = computed(() => this.state.value.host ?? "");
+
+  #watch: Watch | undefined;
+  #hearers = new Set<Hear>();
+  #pending: Line[] = [];
+  #flush: ReturnType<typeof setTimeout> | undefined;
+  #n = 0;
+  #saidAt = 0;
+  #blockedUntil = 0;
+  #clock: ReturnType<typeof setInterval> | undefined;
+  #likes = 0;
+  #liking: ReturnType<typeof setTimeout> | undefined;
+  #combo = { key: "", id: "", at: 0 };
+  #gapTimer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+  readonly #seqs = new Set<number>(); // entries in the list
+
+  constructor(
+    readonly client: Client,
+    readonly log: string,
+    /** "" for a guest. */
+    readonly me: string,
+    /** Keeps order here, and is shown everything. */
+    readonly moderates: () => boolean,
+  ) {}
+
+  /** Enter. What goes wrong is in `error`. */
+  async enter(): Promise<void> {
+    this.phase.value = "joining";
+    try {
+      const watched = await watch(this.client, this.log, {
+        attached: ({ items, values, state, again }) => {
+          batch(() => {
+            this.state.value = state as RoomState;
+            this.values.value = new Map(values);
+            this.#values();
+            this.phase.value = "in";
+          });
+          this.#items(items, again);
+        },
+        items: (items) => this.#items(items, true),
+        values: () => {
+          this.values.value = new Map(this.#watch?.values ?? []);
+          this.#values();
+        },
+        gap: (n) => this.#missed(n),
+        entries: (entries) => this.#entries(entries, true),
+        ended: (error) => this.#over(error),
+      });
+      this.#watch = watched;
+      if (this.#closed) watched.close();
+      else await this.#earlier();
+    } catch (error) {
+      this.#over(error as Error);
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#sendLikes();
+    this.#watch?.close();
+    this.#hearers.clear();
+    clearTimeout(this.#flush);
+    clearTimeout(this.#gapTimer);
+    clearInterval(this.#clock);
+  }
+
+  /** Be told of lines as they come; not of those from before one came. */
+  hear(hearer: Hear): () => void {
+    this.#hearers.add(hearer);
+    return () => this.#hearers.delete(hearer);
+  }
+
+  #over(error: Error): void {
+    if (this.#closed) return;
+    this.error.value = error;
+    this.phase.value = "over";
+  }
+
+  // --- what comes -------------------------------------------------------------------------------
+
+  #values(): void {
+    const told = this.values.value.get("room") as Told | undefined;
+    if (told) this.told.value = told;
+  }
+
+  #items(items: readonly LiveItem[], fresh: boolean): void {
+    const lines: Line[] = [];
+    for (const item of items) {
+      const off = deletedBy(item);
+      if (off) this.deleted.value = new Set([...this.deleted.value, off].slice(-500));
+      const line = lineOf(item, ++this.#n);
+      if (!line) continue;
+      if (line.kind !== "said") lines.push(line);
+      else if (line.held && this.moderates() && line.from !== this.me) this.#hold(line);
+      else {
+        this.#letGo(line);
+        lines.push(line);
+      }
+    }
+    this.#put(lines, fresh);
+  }
+
+  #hold(line: Said): void {
+    this.held.value = [...this.held.value, line].slice(-MOST_HELD);
+  }
+
+  /** Another moderator let it through. */
+  #letGo(line: Said): void {
+    const { value } = this.held;
+    if (value.some((held) => answers(held, line))) this.held.value = value.filter((held) => !answers(held, line));
+  }
+
+  #entries(entries: readonly Entry[], fresh: boolean): void {
+    const lines: Line[] = [];
+    for (const entry of entries) {
+      if (this.#seqs.has(entry.seq)) continue;
+      this.#seqs.add(entry.seq);
+      const line = lineOfEntry(entry);
+      if (line) lines.push(line);
+      if (entry.type === "order" || entry.type === "changed") this.#ordered(entry);
+    }
+    for (const line of fresh ? lines : []) {
+      if (line.kind === "gift") this.banners.value = merged(this.banners.peek(), line.from, line.given, Date.now());
+    }
+    this.#put(lines, fresh);
+  }
+
+  /** What moderators do changes the state that they see. */
+  #ordered({ type, body }: Entry): void {
+    const state = { ...this.state.value };
+    if (type === "changed") Object.assign(state, (body as unknown as { changes: RoomState }).changes);
+    const { act, user, until = 0, on = true } = body as { act?: string; user?: string; until?: number; on?: boolean };
+    if (user && act === "mute") state.muted = listed(state.muted, user, on ? until : undefined);
+    if (user && act === "ban") state.banned = listed(state.banned, user, until);
+    if (user && act === "unban") state.banned = listed(state.banned, user, undefined);
+    this.state.value = state;
+  }
+
+  /** Gifts and announcements from before one came. */
+  async #earlier(): Promise<void> {
+    try {
+      const { entries } = await this.client.read(this.log, { before: 0 }, EARLIER);
+      const old = entries.filter(({ seq }) => !this.#seqs.has(seq));
+      for (const { seq } of old) this.#seqs.add(seq);
+      const lines = old.map(lineOfEntry).filter((line) => line !== undefined && line.kind !== "order") as Line[];
+      const all = [...lines, ...this.lines.peek()].sort((a, b) => a.at - b.at);
+      this.lines.value = appended(all, []);
+    } catch {
+      // the room works without: what comes from now on is there
+    }
+  }
+
+  #put(lines: readonly Line[], fresh: boolean): void {
+    if (!lines.length) return;
+    if (fresh) for (const hearer of this.#hearers) hearer(lines);
+    this.#pending = appended(this.#pending, lines) as Line[];
+    this.#flush ??= setTimeout(() => {
+      this.#flush = undefined;
+      const news = this.#pending;
+      this.#pending = [];
+      this.lines.value = appended(this.lines.peek(), news);
+    }, FLUSH_MS);
+  }
+
+  #missed(n: number): void {
+    const { gap } = this;
+    gap.value = { n: gap.value.n + n, total: gap.value.total + n };
+    this.#gapTimer ??= setTimeout(() => {
+      this.#gapTimer = undefined;
+      gap.value = { n: 0, total: gap.value.total };
+    }, GAP_SHOWN_MS);
+  }
+
+  // --- what one does ----------------------------------------------------------------------------
+
+  /** Say it now or not at all: what waits for a connection is no danmaku. Throws HttpRefusal. */
+  async say(text: string, color: string, position: Position): Promise<void> {
+    try {
+      await this.#call("room.say", { text, color, position });
+      this.#saidAt = Date.now();
+    } catch (error) {
+      if (error instanceof HttpRefusal && error.retryAfterMs) this.#blockedUntil = Date.now() + error.retryAfterMs;
+      throw error;
+    } finally {
+      this.#tick();
+    }
+  }
+
+  #tick = (): void => {
+    const slowS = this.moderates() ? 0 : this.told.value.slow_s;
+    this.left.value = leftToSay({ slowS, saidAt: this.#saidAt, blockedUntil: this.#blockedUntil }, Date.now());
+    clearInterval(this.#clock);
+    if (this.left.value) this.#clock = setInterval(this.#tick, 250);
+  };
+
+  /** One click; clicks of a moment go out together. */
+  like(): void {
+    this.#likes += 1;
+    this.#liking ??= setTimeout(() => this.#sendLikes(), LIKES_MS);
+  }
+
+  #sendLikes(): void {
+    clearTimeout(this.#liking);
+    this.#liking = undefined;
+    const n = Math.min(this.#likes, MOST_LIKES);
+    this.#likes = 0;
+    // no harm where it fails: nobody is told how many were their own
+    if (n && this.client.status.state !== "stopped") this.#call("room.like", { n }).catch(() => {});
+  }
+
+  /** Give one; kept until the server has it, and then once. */
+  give(gift: string, value: number): Promise<unknown> {
+    const now = Date.now();
+    const follows = this.#combo.key === gift && now - this.#combo.at < COMBO_MS;
+    this.#combo = { key: gift, id: follows ? this.#combo.id : `c${now.toString(36)}`, at: now };
+    const order = `web-${crypto.randomUUID()}`;
+    return this.order("room.gift", { order, gift, count: 1, value, combo: this.#combo.id }, order);
+  }
+
+  /** A call of a moderator, or a gift: kept until the server has it. */
+  order(name: string, args: Json, op?: string): Promise<unknown> {
+    return this.client.call(name, args, { log: this.log, ...(op && { op }) });
+  }
+
+  async approve(line: Said): Promise<void> {
+    const { from: user, op, text, color, position, mediaMs: media_ms } = line;
+    await this.#call("room.approve", { user, op, text, color, position, media_ms });
+    this.reject(line);
+  }
+
+  reject(line: Said): void {
+    this.held.value = this.held.value.filter((held) => held !== line);
+  }
+
+  async shadow(user: string, on: boolean): Promise<void> {
+    await this.order("room.shadow", { user, on });
+    const { shadowed = [] } = this.state.value;
+    const rest = shadowed.filter((other) => other !== user);
+    this.state.value = { ...this.state.value, shadowed: on ? [...rest, user] : rest };
+  }
+
+  async #call(name: string, args: Json): Promise<void> {
+    let answer: Response;
+    try {
+      answer = await this.client.http(`/v1/logs/${this.log}/calls`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
+        body: JSON.stringify({ name, args }),
+      });
+    } catch (error) {
+      throw error instanceof Error ? error : new HttpRefusal(String(error), NO_ANSWER, NO_ANSWER);
+    }
+    if (!answer.ok) throw await refusalOf(answer);
+  }
+}
+
+function listed(list: Record<string, number> = {}, user: string, until: number | undefined): Record<string, number> {
+  const { [user]: _, ...rest } = list;
+  return until === undefined ? rest : { ...rest, [user]: until };
+}
