@@ -19,6 +19,7 @@ from hongyan.bench import sync as sync_bench
 from hongyan.bench.server import ServerProcess, cores, on_core
 from hongyan.cli.bench_live import live_command, login_command
 from hongyan.cli.bench_peers import peers_command
+from hongyan.cli.bench_quotes import quotes_command
 
 
 @click.group()
@@ -31,6 +32,7 @@ def bench() -> None:
 
 
 bench.add_command(live_command)
+bench.add_command(quotes_command)
 bench.add_command(login_command)
 bench.add_command(peers_command)
 
