@@ -317,6 +317,17 @@ async def test_FU6_a_tenant_has_so_many_bytes(tmp_path: Path) -> None:
         assert (await rig.begin(60, user="bob", tenant="other")).status_code == 201
 
 
+async def test_AD17_a_tenant_has_a_quota_of_bytes_a_day(tmp_path: Path) -> None:
+    options: dict[str, object] = {"tenants__acme__day_bytes": 100, "quota__day_bytes": 200}
+    async with Rig(tmp_path, files__tenant_day_bytes=50, **options) as rig:
+        assert (await rig.begin(100, user="bob", tenant="acme")).status_code == 201
+        assert (await rig.begin(1, user="eve", tenant="acme")).status_code == 429
+        assert (await rig.begin(200)).status_code == 201
+        assert (await rig.begin(1)).status_code == 429
+        rig.clock.advance(86_401)
+        assert (await rig.begin(100, user="eve", tenant="acme")).status_code == 201
+
+
 async def test_FU6_no_upload_is_taken_below_the_floor_of_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

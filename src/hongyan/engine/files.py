@@ -15,7 +15,7 @@ import base64
 import binascii
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import structlog
@@ -79,8 +79,11 @@ class Files:
         blobs: Blobs,
         pictures: Pictures,
         clock: Clock,
+        day_bytes: Callable[[str], int] = lambda tenant: 0,
     ) -> None:
-        """Nothing runs before `start`."""
+        """`day_bytes` says what a tenant may upload in a day; 0 = as in `settings`. Nothing runs
+        before `start`."""
+        self.day_bytes = day_bytes
         self.settings, self.records, self.blobs = settings, records, blobs
         self.uploads, self._clock = uploads, clock
         self.keeper = Keeper(
@@ -157,7 +160,7 @@ class Files:
         quota = Quota(
             open=self.settings.open_per_user,
             user_bytes=self.settings.user_day_bytes,
-            tenant_bytes=self.settings.tenant_day_bytes,
+            tenant_bytes=self.day_bytes(who.tenant) or self.settings.tenant_day_bytes,
             count=self.settings.user_day_uploads,
             since=now - DAY_MS,
         )

@@ -52,6 +52,7 @@ class FileService:
             blobs=adapters.blobs,
             pictures=adapters.pictures,
             clock=clock,
+            day_bytes=lambda tenant: config.quota_of(tenant).day_bytes,
         )
         self.links = Links(
             self.files,

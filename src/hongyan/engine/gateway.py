@@ -35,6 +35,7 @@ from hongyan.model.errors import (
     Unauthenticated,
 )
 from hongyan.model.ids import user_key
+from hongyan.telemetry import Metrics
 from hongyan.wire import frames as f
 from hongyan.wire.codec import Codec
 from hongyan.wire.session import ServerSession
@@ -74,9 +75,21 @@ class Gateway(SingleRequests):
             parts.config.admission, parts.clock, parts.load, opening.open, self._spawn
         )
         self._guard = QueueGuard(parts.load.queues)
-        for shown in (parts.load, self.admission, self._guard):
-            shown.show(parts.metrics)
-        self._frames: dict[type, Callable[[Peer, Any], None]] = {
+        self._frames = self._handlers()
+        parts.hub.on_left = self._gone
+        self.updates = Updates(
+            parts.store, parts.bus, parts.cache, parts.clock, limits, self._asking
+        )
+        self._show(parts.metrics)
+
+    def _show(self, metrics: Metrics) -> None:
+        metrics.gauge("receivers", "Receivers without a session, now.", lambda: len(self.updates))
+        for shown in (self._p.load, self.admission, self._guard):
+            shown.show(metrics)
+
+    def _handlers(self) -> dict[type, Callable[[Peer, Any], None]]:
+        """What takes each frame."""
+        return {
             f.Hello: self.admission.enter,
             f.Call: self._call,
             f.Cursor: self._signs.cursor,
@@ -89,13 +102,6 @@ class Gateway(SingleRequests):
             f.Subscribe: partial(self._ask, self._questions.subscribe),
             f.Unsubscribe: partial(self._ask, self._questions.unsubscribe),
         }
-        parts.hub.on_left = self._gone
-        self.updates = Updates(
-            parts.store, parts.bus, parts.cache, parts.clock, limits, self._asking
-        )
-        parts.metrics.gauge(
-            "receivers", "Receivers without a session, now.", lambda: len(self.updates)
-        )
 
     # --- life -------------------------------------------------------------------------------
 
@@ -306,5 +312,6 @@ def _only_own(caller: Caller, frame: Any) -> None:
     """A guest asks about the one log it may watch, and nothing else. Raises Forbidden."""
     if caller.guest is None:
         return
-    if isinstance(frame, f.Sync | f.Query) or frame.log != caller.guest:
+    other = isinstance(frame, f.Query) and frame.name != "danmaku"
+    if other or isinstance(frame, f.Sync) or frame.log != caller.guest:
         raise Forbidden("guests watch one room; to do more, log in")

@@ -45,7 +45,6 @@ THIN_BYTES = 32 * 1024  # of a viewer's queue: above, it is shown a quarter
 SKIP_BYTES = 128 * 1024  # above, nothing until it has drained
 STALL_S = 30.0  # above SKIP_BYTES for this long: closed
 MOST_PENDING = 5_000  # items of a tick; above, the lowest lanes are shed
-RETRY_MS = 1_000  # for what is not taken
 COME_BACK_MS = (1_000, 5_000)  # spread over this
 
 Attach = Callable[[], None]
@@ -112,22 +111,18 @@ class LiveLog:
     # --- what comes -----------------------------------------------------------------------------
 
     def say(self, item: LiveItem, audience: Audience = Audience.ALL, erases: int = 0) -> int:
-        """Take an item; it goes out with the tick. Its offset, 0 where it is not for all: such
-        items stand outside the count.
+        """Take an item for the next tick. Its offset; 0 for one not for all, which has none.
 
         Raises:
-            Overloaded: the node is, or too much is pending, and all of it of this lane or a
-                higher one. Of the highest lane everything is taken.
+            Overloaded: the node is, or too much is pending. The highest lane is always taken.
         """
         if erases:
             self.erase(erases)
         lane = Lane(item.lane)
-        if lane > self._counters.lowest:
+        full = len(self._pending) >= MOST_PENDING
+        if lane > self._counters.lowest or (full and not self._make_room(lane)):
             self._counters.shed[lane] += 1
-            raise Overloaded("the server sheds load: say it later", retry_after_ms=RETRY_MS)
-        if len(self._pending) >= MOST_PENDING and not self._make_room(lane):
-            self._counters.shed[lane] += 1
-            raise Overloaded("too much is said here at once", retry_after_ms=RETRY_MS)
+            raise Overloaded("too much is said at once: say it later", retry_after_ms=1000)
         self._counters.items[lane] += 1
         if audience is not Audience.ALL:
             self._pending.append((item, audience))

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hongyan.engine.live import Counters, LiveLog
+from hongyan.engine.load_quotas import ViewerPlaces
 from hongyan.engine.values import ONLINE
 from hongyan.engine.viewers import Viewer
 from hongyan.model.errors import Overloaded
-from hongyan.model.ids import LogId
+from hongyan.model.ids import LogId, tenant_of
 from hongyan.model.live import LiveSpec
 from hongyan.ports import Clock
 
@@ -40,6 +41,7 @@ class LiveLogs:
     def __init__(self, clock: Clock, wake: Callable[[Peer], None]) -> None:
         """`wake` has a peer's queue written soon."""
         self.counters = Counters()
+        self.places: ViewerPlaces | None = None  # what each tenant may have
         self._clock, self._wake = clock, wake
         self._logs: dict[LogId, LiveLog] = {}
         self._watched: dict[Peer, dict[LogId, None]] = {}
@@ -109,12 +111,15 @@ class LiveLogs:
         """Let a peer watch; see `LiveLog.join`.
 
         Raises:
-            Overloaded: the connection watches too many already.
+            Overloaded: the connection watches too many already, or its tenant has no place.
         """
-        watched = self._watched.setdefault(peer, {})
-        if len(watched) >= MOST_WATCHED and live.log not in watched:
-            raise Overloaded(f"a connection watches at most {MOST_WATCHED} live logs")
-        watched[live.log] = None
+        watched = self._watched.get(peer, {})
+        if live.log not in watched:
+            if len(watched) >= MOST_WATCHED:
+                raise Overloaded(f"a connection watches at most {MOST_WATCHED} live logs")
+            if self.places is not None:
+                self.places.take(tenant_of(live.log))
+        self._watched.setdefault(peer, {})[live.log] = None
         assert peer.identity is not None
         user = peer.identity.user
         live.join(peer, user, rate=rate, host=host, attached=attached, gone=gone)
@@ -127,6 +132,8 @@ class LiveLogs:
             return False
         if not watched:
             del self._watched[peer]
+        if self.places is not None:
+            self.places.give(tenant_of(log))
         live = self._logs[log]
         live.leave(peer)
         self.touched(live)

@@ -23,6 +23,7 @@ from hongyan.engine.callers import Caller, Done, Flight, Job, RandomTokens
 from hongyan.engine.commits import appended, commit_of, complete
 from hongyan.engine.hooks import Hooks, NoHooks
 from hongyan.engine.limits import CallLimits
+from hongyan.engine.load_quotas import TenantCalls
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.needs import Judge, Loader
 from hongyan.engine.viewing import Viewing
@@ -70,8 +71,10 @@ class Pipeline:
         hooks: Hooks | NoHooks | None = None,
         viewing: Viewing | None = None,
         judge: Judge | None = None,
+        tenants: TenantCalls | None = None,
     ) -> None:
         """`kinds` by code; `settings` by kind name, over the kind's defaults."""
+        self._tenants = tenants if tenants is not None and tenants.limited else None
         self._hooks = hooks or NoHooks()
         self._store, self._bus = store, bus
         self._needs = Loader(store, directory, cache, judge)
@@ -167,7 +170,12 @@ class Pipeline:
                 raise BadArgs(f"{call.name}: these arguments belong to log {placed}")
             job.log = placed
         job.hash = blake2b(b"%b\0%b" % (call.name.encode(), args), digest_size=16).digest()
+        tenants = self._tenants
+        if tenants is not None:
+            tenants.check(caller.tenant, job.started)
         self._limits.take(caller.connection, caller.key, job.log, caller.address, job.started)
+        if tenants is not None:  # after: one who is too fast alone costs the tenant nothing
+            tenants.count(caller.tenant, job.started)
 
     def _context(
         self, job: Job, state: LogState | None, member: Member | None, **loaded: Any
