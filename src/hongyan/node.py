@@ -27,6 +27,7 @@ from hongyan.engine.inspect import Inspector
 from hongyan.engine.limits import CallLimits
 from hongyan.engine.live_logs import LiveLogs
 from hongyan.engine.load import Level, Load
+from hongyan.engine.load_quotas import TenantCalls, ViewerPlaces
 from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
 from hongyan.engine.operations import Operations
@@ -155,6 +156,7 @@ def build_engine(
     )
     viewing.show(metrics)
     hub.viewing = viewing
+    viewing.logs.places = ViewerPlaces(config)
     load.on_change(lambda level: _shed(viewing, level))
     reader = Reader(store, kinds, most=config.limits.page)
     presence = Presence(
@@ -223,6 +225,7 @@ def build_engine(
                 settings=config.kinds,
                 metrics=metrics,
                 hooks=back_ends.hooks,
+                tenants=TenantCalls(config),
                 viewing=viewing,
             ),
             reader=reader,
