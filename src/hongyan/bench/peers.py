@@ -41,6 +41,7 @@ class Row(msgspec.Struct, frozen=True):
     server_cpu: float  # share of a core
     generator_cpu: float
     generator_us_per_delivery: float
+    late_p99_ms: float  # how late the generator was to say what was due
     version: str
     settings: str
 
@@ -124,6 +125,7 @@ class Bout:
         for listener in self.listeners[:: max(1, subscribers // CLOCKS)]:
             listener.clock = []
         self.due: list[float] = []
+        self.late: list[float] = []
 
     def _open(self, members: Sequence[Member]) -> None:
         waiting = set(members)
@@ -147,6 +149,7 @@ class Bout:
             now = _now()
             while len(due) < total and (at := began + (len(due) - first) / rate) <= now:
                 due.append(at)
+                self.late.append(now - at)
                 number = len(due) - 1
                 speaker.send(serving.say(number, f"~{number:08d}{filler}"))
             self.crowd.turn(0)
@@ -172,6 +175,7 @@ class Bout:
         per_message = len(self.listeners)
         self.send(rate / per_message, WARM_UP_S, size)
         self.settle()
+        self.late.clear()
         sent, had = len(self.due), [listener.count for listener in self.listeners]
         before, own, began = self.serving.usage(), time.process_time(), _now()
         self.send(rate / per_message, seconds, size)
@@ -200,6 +204,7 @@ class Bout:
             server_cpu=round(cpu / took, 3),
             generator_cpu=round(own / took, 3),
             generator_us_per_delivery=round(own / max(delivered, 1) * 1e6, 3),
+            late_p99_ms=round(percentile(self.late, 0.99) * 1e3, 2),
             version=self.serving.version,
             settings=self.serving.settings,
         )

@@ -32,7 +32,7 @@ NAMES = ("hongyan", "centrifuge", "centrifuge-merged", "websockets", "socketio",
 @click.option("--rate", "rates", type=int, multiple=True, help="Only these deliveries a second.")
 @click.option("--seconds", default=5.0, show_default=True, help="Of each row.")
 @click.option("--size", default=128, show_default=True, help="Bytes of a message.")
-@click.option("--tick", default=10, show_default=True, help="ms for which writes are merged.")
+@click.option("--tick", default=20, show_default=True, help="ms for which writes are merged.")
 @click.option("--json", "as_json", is_flag=True, help='One JSON object: {"rows": […]}.')
 @click.option("--out", type=click.Path(path_type=Path), help="Write the JSON to this file.")
 def peers_command(
@@ -93,7 +93,7 @@ def peers_command(
 
 HEAD = (
     f"{'server':<18}{'subs':>6}{'rate/s':>8}{'us/delivery':>12}{'p50 ms':>8}{'p99 ms':>8}"
-    f"{'KB/conn':>9}{'delivered/expected':>22}{'CPU':>6}{'load CPU':>9}"
+    f"{'KB/conn':>9}{'delivered/expected':>22}{'CPU':>6}{'load CPU':>9}{'late ms':>8}"
 )
 
 
@@ -103,6 +103,7 @@ def line(row: Row) -> str:
         f"{row.server:<18}{row.subscribers:>6}{row.rate:>8}{row.cpu_us_per_delivery:>12.2f}"
         f"{row.p50_ms:>8.1f}{row.p99_ms:>8.1f}{row.kb_per_connection:>9.1f}"
         f"{f'{row.delivered}/{row.expected}':>22}{row.server_cpu:>6.0%}{row.generator_cpu:>9.0%}"
+        f"{row.late_p99_ms:>8.1f}"
     )
 
 
