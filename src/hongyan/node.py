@@ -29,6 +29,7 @@ from hongyan.engine.live_logs import LiveLogs
 from hongyan.engine.load import Level, Load
 from hongyan.engine.load_quotas import TenantCalls, ViewerPlaces
 from hongyan.engine.logs import LogCache
+from hongyan.engine.needs import Judge
 from hongyan.engine.notify import Notifier
 from hongyan.engine.operations import Operations
 from hongyan.engine.overview import Overview
@@ -136,10 +137,12 @@ def build_engine(
     outlets: Outlets | None = None,
     poster: Poster | None = None,
     files: FileAdapters | None = None,
+    judge: Judge | None = None,
 ) -> Node:
     """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code;
     without `audit` the list of administrative acts lives in memory, as without `outlets` webhooks,
-    hooks and pulls do. `poster` sends to the outside. Without `files` there are no uploads.
+    hooks and pulls do. `poster` sends to the outside. Without `files` there are no uploads;
+    `judge` finds unwanted words.
 
     Raises:
         ConfigError: a setting of a kind that there is not.
@@ -226,6 +229,7 @@ def build_engine(
                 metrics=metrics,
                 hooks=back_ends.hooks,
                 tenants=TenantCalls(config),
+                judge=judge,
                 viewing=viewing,
             ),
             reader=reader,
