@@ -29,8 +29,7 @@ class Echo(Connection):
     """Sends every message back."""
 
     def message(self, kind: int, data: bytes) -> None:
-        assert self._transport is not None
-        self._transport.send(WSMsgType(kind), data)
+        self.send(WSMsgType(kind), data)
 
 
 class EchoEndpoint:

@@ -174,3 +174,25 @@ def test_T14_a_fault_of_the_engine_ends_one_connection(
         healthy.send(frame(TEXT, b"fine"))
         assert healthy.frame().data == b"fine"
     assert [entry for entry in logs if entry["event"] == "a connection failed"]
+
+
+@pytest.mark.parametrize("slow", [False, True], ids=["reads", "stalls"])
+def test_T12_long_messages_written_one_after_the_other_arrive_as_they_are(
+    front: Front, gateway: RecordingGateway, slow: bool
+) -> None:
+    sizes = (8_192, 8_193, 65_535, 65_536, 30_000, 9_000, 70_000, 125, 126) * (4 if slow else 1)
+
+    def pour(peer: Recorder, message: bytes) -> None:
+        for number, size in enumerate(sizes):
+            peer.link.write(bytes((65 + number % 26,)) * size)
+
+    gateway.react = pour
+    with Client(front.port, buffer=4096) as client:
+        client.open()
+        client.send(frame(TEXT, b"go"))
+        if slow:  # all is written before the first byte is read
+            gateway.wait(lambda: bool(gateway.peers and gateway.peers[0].seen))
+        for number, size in enumerate(sizes):
+            whole = client.frame()
+            assert (whole.fin, whole.kind, len(whole.data)) == (True, TEXT, size)
+            assert set(whole.data) == {65 + number % 26}

@@ -34,6 +34,15 @@ class Violation(Exception):
         self.reason = reason
 
 
+def header(kind: int, size: int) -> bytes:
+    """What stands before the `size` bytes of a whole message that a server sends."""
+    if size < 126:
+        return bytes((0x80 | kind, size))
+    if size < 1 << 16:
+        return bytes((0x80 | kind, 126)) + size.to_bytes(2, "big")
+    return bytes((0x80 | kind, 127)) + size.to_bytes(8, "big")
+
+
 class Messages:
     """Put the fragments of one connection together; at most `most` bytes are held.
 

@@ -39,6 +39,7 @@ WS_PATH = "/v1/ws"
 HIGH_WATER = 64 * 1024  # bytes the peer has not taken, above which nothing is read from it
 DISCARD = 1024 * 1024  # bytes read and thrown away while we wait for the peer's close
 CONTROL_BURST, CONTROL_RATE = 256.0, 32.0  # control frames and empty fragments: at once, per second
+COPIED = 8192  # bytes: picows copies a message up to this, with its header
 READ_BUFFER = 2048  # what every idle connection pays; picows doubles it when it fills
 
 
@@ -115,6 +116,21 @@ class Connection(WSListener):
         self._closing = True
         self._transport.send_close(code, ws.reason_bytes(reason))  # type: ignore[arg-type]
         self._wait_for_end(self._transport)
+
+    def send(self, kind: WSMsgType, message: bytes) -> None:
+        """Write one message. After the handshake.
+
+        picows leaves the header of a longer message in a buffer that its next one overwrites,
+        while the event loop may still have to send it. So such a header is made here.
+        """
+        transport = self._transport
+        assert transport is not None
+        if len(message) <= COPIED:
+            transport.send(kind, message)
+        elif not transport.is_close_frame_sent and not transport.is_disconnected:
+            transport.underlying_transport.writelines(
+                (ws.header(kind.value, len(message)), message)
+            )
 
     def abort(self) -> None:
         """Drop the connection at once; what was not sent is lost."""
@@ -238,7 +254,7 @@ class WebSocketLink(Connection):
         May call `Peer.writable(False)` before it returns. `message` is not kept.
         """
         if not self._closing and self._transport is not None:
-            self._transport.send(self._send_as, message)
+            self.send(self._send_as, message)
 
     def opened(self) -> None:
         """Ask the engine; an overloaded one sends the client away for now."""
