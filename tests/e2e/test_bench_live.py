@@ -89,3 +89,14 @@ def test_a_peer_that_cannot_be_built_is_named(
         "centrifuge": "go",
         "socketio": "npm",
     }
+
+
+def test_the_engine_alone_accounts_for_every_viewer() -> None:
+    status, found, errors = bench(
+        *("live", "--engine", "--viewers", "600", "--rate", "40", "--merge", "50ms"),
+        *("--seconds", "2"),
+    )
+    assert status == 0, (found, errors)
+    assert found["unaccounted_viewers"] == 0
+    assert found["delivered"] + found["told"] == found["expected"] == found["said"] * 600
+    assert found["told"] > 0 and found["said"] >= 79

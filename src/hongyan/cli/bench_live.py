@@ -12,11 +12,12 @@ import click
 import msgspec
 import uvloop
 
-from hongyan.bench import live, live_account, login
+from hongyan.bench import live, live_account, live_engine, login
 from hongyan.bench.crowd import BenchError, allow
 from hongyan.bench.live_room import Plan
 from hongyan.bench.server import ServerProcess, cores, on_core
 from hongyan.cli.output import fail
+from hongyan.cli.serve import COLLECTOR
 
 
 class Span(click.ParamType[int]):
@@ -70,6 +71,7 @@ def write_out(document: object, as_json: bool, out: Path | None) -> None:
 @click.option("--shown", default=10, show_default=True, help="Items a second before a viewer.")
 @click.option("--seconds", default=20.0, show_default=True)
 @click.option("--size", default=40, show_default=True, help="Characters of a danmaku.")
+@click.option("--engine", is_flag=True, help="The engine alone, in this process, no sockets.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the JSON to this file.")
 def live_command(
@@ -82,14 +84,19 @@ def live_command(
     shown: int,
     seconds: float,
     size: int,
+    engine: bool,
     as_json: bool,
     out: Path | None,
 ) -> None:
     """One room, very many viewers.
 
-    Half of the time everybody reads, in the other half the stalled ones do not. Exit status: 0
-    every promise was kept, 1 one was not (it is named) or the server failed.
+    Half of the time everybody reads, in the other half the stalled ones do not. With --engine
+    there are no gifts, likes and stalls: it shows what the engine costs without the kernel. Exit
+    status: 0 every promise was kept, 1 one was not (it is named) or the server failed.
     """
+    if engine:
+        _engine(viewers, rate, merge, shown, seconds, as_json, out)
+        return
     plan = Plan(
         viewers=viewers,
         rate=rate,
@@ -116,6 +123,36 @@ def live_command(
         click.echo(live_account.table(result, os.cpu_count()))
     write_out(document, as_json, out)
     sys.exit(1 if result.broken else 0)
+
+
+def _engine(
+    viewers: int,
+    rate: float,
+    merge: int,
+    shown: int,
+    seconds: float,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """The room without sockets."""
+    work = live_engine.run(
+        viewers=viewers,
+        rate=rate,
+        tick_ms=merge,
+        shown=shown,
+        seconds=seconds,
+        collector=COLLECTOR,
+    )
+    try:
+        with on_core(cores()[0]):
+            result = uvloop.run(work)
+    except BenchError as exc:
+        fail(str(exc))
+    document = {"cores": os.cpu_count(), **msgspec.to_builtins(result)}
+    for name, value in document.items() if not as_json else ():
+        click.echo(f"{name:>20}  {value}")
+    write_out(document, as_json, out)
+    sys.exit(1 if result.unaccounted_viewers else 0)
 
 
 @click.command("login")
