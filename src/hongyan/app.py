@@ -20,6 +20,7 @@ from hongyan.adapters.memory.bus import MemoryBus
 from hongyan.adapters.memory.clock import SystemClock
 from hongyan.adapters.secret import load_or_create_secret
 from hongyan.adapters.sqlite import SqliteDirectory, SqliteOutlets, SqliteStore
+from hongyan.adapters.sqlite.archive import SqliteArchive
 from hongyan.adapters.sqlite.audit import SqliteAudit
 from hongyan.adapters.sqlite.filerecords import SqliteFileRecords
 from hongyan.adapters.sqlite_search import SqliteSearch
@@ -180,6 +181,7 @@ class Server:
             secret=load_or_create_secret(data / "secret"),
             issuers=trusted_issuers(config.tokens),
             judge=words.judge,
+            archive=SqliteArchive(store),
         )
         self._show_words(words)
         return self.node, store

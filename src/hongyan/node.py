@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 
 import structlog
 
+from hongyan.adapters.memory.archive import MemoryArchive
 from hongyan.adapters.memory.audit import MemoryAudit
 from hongyan.adapters.memory.outlets import MemoryOutlets
 from hongyan.adapters.webhook import WebhookPoster
 from hongyan.config import Config, check_kinds
 from hongyan.engine.admission_directory import KeptDirectory
+from hongyan.engine.archive import Archiver
 from hongyan.engine.audit import Trail
 from hongyan.engine.auth import Authenticator
 from hongyan.engine.backends import BackEnds
@@ -42,7 +44,7 @@ from hongyan.engine.tokens import Tokens, TrustedIssuer
 from hongyan.engine.viewing import Viewing
 from hongyan.model.kind import Kind, settings_of
 from hongyan.model.live import Lane
-from hongyan.ports import Audit, Bus, Clock, Directory, Outlets, Poster, Search, Store
+from hongyan.ports import Archive, Audit, Bus, Clock, Directory, Outlets, Poster, Search, Store
 from hongyan.slices.chat.kinds import KINDS as CHAT_KINDS
 from hongyan.slices.own.kinds import KINDS as OWN_KINDS
 from hongyan.slices.quotes.kinds import KINDS as QUOTES_KINDS
@@ -92,6 +94,8 @@ class Node:
         self._lag = asyncio.get_running_loop().create_task(watch)
         self.operations.start()
         self.back_ends.start()
+        if self.viewing.archiver is not None:
+            self.viewing.archiver.start()
         if self.files is not None:
             self.files.start()
 
@@ -107,6 +111,8 @@ class Node:
     async def stop(self, seconds: float = STOP_S) -> None:
         """Say goodbye, settle, stop. The adapters are closed by who made them."""
         await self.gateway.drain(seconds)
+        if self.viewing.archiver is not None:
+            await self.viewing.archiver.stop(seconds)
         await self.operations.stop()
         await self.back_ends.stop()
         if self.files is not None:
@@ -138,11 +144,12 @@ def build_engine(
     poster: Poster | None = None,
     files: FileAdapters | None = None,
     judge: Judge | None = None,
+    archive: Archive | None = None,
 ) -> Node:
     """Wire an engine. `secret` signs this server's tokens; `kinds` are the scenarios by code;
     without `audit` the list of administrative acts lives in memory, as without `outlets` webhooks,
     hooks and pulls do. `poster` sends to the outside. Without `files` there are no uploads;
-    `judge` finds unwanted words.
+    `judge` finds unwanted words; without `archive` what is said in live logs is kept in memory.
 
     Raises:
         ConfigError: a setting of a kind that there is not.
@@ -158,6 +165,8 @@ def build_engine(
         LiveLogs(clock, hub.wake), cache, clock, bus, settings_of(kinds, config.kinds)
     )
     viewing.show(metrics)
+    viewing.archiver = Archiver(archive or MemoryArchive(), clock, config.logs.archive_days)
+    viewing.archiver.show(metrics)
     hub.viewing = viewing
     viewing.logs.places = ViewerPlaces(config)
     load.on_change(lambda level: _shed(viewing, level))
@@ -229,8 +238,8 @@ def build_engine(
                 metrics=metrics,
                 hooks=back_ends.hooks,
                 tenants=TenantCalls(config),
-                judge=judge,
                 viewing=viewing,
+                judge=judge,
             ),
             reader=reader,
             queries=Queries(
@@ -243,6 +252,7 @@ def build_engine(
                 clock=clock,
                 settings=config.kinds,
                 listed=config.accounts.listed,
+                viewing=viewing,
             ),
             notifier=Notifier(
                 hub=hub,

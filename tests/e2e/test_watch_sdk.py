@@ -126,6 +126,18 @@ async def test_LV13_refusals_and_dismissal_reach_the_application(server: ServerP
                 pass
 
 
+async def test_LR12_the_replay_survives_a_restart(server: ServerProcess) -> None:
+    async with clients(server, "host1") as host:
+        room = await opened(host)
+        for number in range(20):
+            await host.call("room.say", {"text": f"m{number}", "media_ms": number}, log=room)
+        await asyncio.to_thread(server.stop)  # what waits is written at the end
+        await asyncio.to_thread(server.start)
+        host.wake()
+        page = await host.query("danmaku", {"from_ms": 5, "to_ms": 15}, log=room)
+        assert [item["body"]["text"] for item in page["items"]] == [f"m{n}" for n in range(5, 15)]
+
+
 async def test_snippet_watch(server: ServerProcess) -> None:
     async with clients(server, "host1", "bob1") as (host, bob):
         room = await opened(host)

@@ -419,6 +419,14 @@ class Logs(Section, frozen=True):
     cache: Annotated[
         int, Meta(ge=16, le=10_000_000, description="Logs whose state is held in memory.")
     ] = 10_000
+    archive_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36_500,
+            description="What was said in live logs is kept this long for replays; 0 = for ever.",
+        ),
+    ] = 90
 
 
 class Receivers(Section, frozen=True):

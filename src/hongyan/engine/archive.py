@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from hongyan.model.errors import Refusal
-from hongyan.model.ids import LogId
+from hongyan.model.ids import LogId, TenantId, UserId, tenant_of
 from hongyan.ports import Archive, Clock, Kept
 from hongyan.telemetry import Metrics
 
@@ -19,6 +19,7 @@ logger = structlog.get_logger(__name__)
 
 MOST = 20_000  # items that wait
 EVERY_S = 0.5  # between two writes
+AGAIN_S = 1.0  # after one that failed
 PART = 1_000  # items of a write
 SWEEP_S = 3600.0  # between two looks at what is too old
 DAY_MS = 86_400_000
@@ -59,6 +60,15 @@ class Archiver:
         if self._waiting.pop((log, epoch, off), None) is None:
             self._erased[log, epoch, off] = None
             self._some.set()
+
+    async def forget_sender(self, tenant: TenantId, sender: UserId) -> int:
+        """Remove all that a user said, also what waits; how many were stored. Raises like the
+        archive."""
+        async with self._writing:
+            for key, item in list(self._waiting.items()):
+                if item.sender == sender and tenant_of(key[0]) == tenant:
+                    del self._waiting[key]
+            return await self.archive.remove_sender(tenant, sender)
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -119,7 +129,7 @@ class Archiver:
             await done
         except Refusal as why:
             logger.warning("archive not written, again later", error=why.text)
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(AGAIN_S)
         except Exception:  # one bad write must not end all
             logger.exception("archive not written")
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(AGAIN_S)

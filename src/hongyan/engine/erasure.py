@@ -122,6 +122,8 @@ class Erasures:
             state.logs += 1
         for log in await logs_of(p, tenant, user):  # what was on its way when the account shut
             await self._blank(log, user, state, after=heads.get(log, 0))
+        if p.viewing is not None and p.viewing.archiver is not None:
+            await p.viewing.archiver.forget_sender(tenant, user)
         for key in await p.directory.keys(tenant):
             if key.user == user:
                 await p.directory.drop_key(tenant, key.id)

@@ -6,18 +6,19 @@ Every answer is JSON and limited to what the asking user may see.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from hongyan.engine.callers import Caller
 from hongyan.engine.presence import Presence
 from hongyan.engine.sync import Reader, owned
+from hongyan.engine.viewing import Viewing
 from hongyan.model.errors import BadArgs, Forbidden, NoSuchLog, NotAMember, UnknownCall
 from hongyan.model.ids import LogId, Seq, UserId, kind_of, log_id, pair_name
 from hongyan.model.kind import Kind, settings_of
 from hongyan.model.log import Member, Role
-from hongyan.ports import Clock, Directory, Search, Store
+from hongyan.ports import Clock, Directory, Mark, Search, Store
 from hongyan.wire.frames import Query
 
 
@@ -71,11 +72,24 @@ class People(msgspec.Struct, frozen=True, tag="people"):
     limit: int = 20
 
 
+class Danmaku(msgspec.Struct, frozen=True, tag="danmaku"):
+    """What was said in a live log and kept, from `from_ms` to before `to_ms`: of the recording, or
+    by the clock. Ask on with `after` of the answer while there is `more`."""
+
+    from_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+    to_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+    by: Literal["media", "time"] = "media"
+    after: Mark = (-1, 0, 0)
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 200
+
+
 MAX_PEOPLE = 50  # found by one query
 MAX_ASKED = 200  # users in one query
 SEARCH_STEPS = 20  # pages of the index one search may look through
 
-Asked = Members | LogQuery | Receipts | SearchQuery | PresenceQuery | Devices | Users | People
+Asked = (
+    Members | LogQuery | Receipts | SearchQuery | PresenceQuery | Devices | Users | People | Danmaku
+)
 
 
 class Queries:
@@ -93,9 +107,11 @@ class Queries:
         clock: Clock,
         settings: Mapping[str, Mapping[str, Any]],
         listed: bool = False,
+        viewing: Viewing | None = None,
     ) -> None:
         """`kinds` by code, `settings` by kind name over the kind's defaults. `listed`: users may
-        look for each other."""
+        look for each other. Without `viewing` there are no replays."""
+        self._viewing = viewing
         self._listed = listed
         self._store, self._directory, self._search = store, directory, search
         self._presence, self._reader, self._kinds = presence, reader, kinds
@@ -110,6 +126,7 @@ class Queries:
             "devices": (msgspec.json.Decoder(Devices), self._devices),
             "users": (msgspec.json.Decoder(Users), self._users),
             "people": (msgspec.json.Decoder(People), self._people),
+            "danmaku": (msgspec.json.Decoder(Danmaku), self._danmaku),
         }
 
     async def answer(self, caller: Caller, query: Query) -> bytes:
@@ -135,6 +152,26 @@ class Queries:
                 raise NoSuchLog(f"no log {log}")
             raise NotAMember()
         return member
+
+    async def _danmaku(self, caller: Caller, log: LogId, asked: Danmaku) -> Any:
+        viewing = self._viewing
+        if viewing is None or viewing.archiver is None or not log:
+            raise BadArgs("this query needs a live log")
+        await viewing.admitted(caller, log)
+        found = await viewing.archiver.archive.page(
+            log,
+            asked.from_ms,
+            asked.to_ms,
+            media=asked.by == "media",
+            after=asked.after,
+            limit=asked.limit + 1,
+        )
+        more = len(found) > asked.limit
+        del found[asked.limit :]
+        last = found[-1] if found else None
+        ms = 0 if last is None else last.media_ms if asked.by == "media" else last.at
+        after = (ms, *last.key) if last is not None else asked.after
+        return {"items": found, "more": more, "after": after}
 
     async def _members(self, caller: Caller, log: LogId, asked: Members) -> Any:
         await self._member(caller, log)

@@ -7,12 +7,13 @@ from hongyan.engine.broadcasts import Broadcasts
 from hongyan.engine.budget import note
 from hongyan.engine.callers import Caller
 from hongyan.engine.erasure import Erasures
+from hongyan.engine.limits import KeyedBuckets, address_key
 from hongyan.engine.parts import Parts
 from hongyan.engine.persons import Persons
 from hongyan.engine.signs import told
 from hongyan.engine.sync import owned
-from hongyan.model.errors import Forbidden, GoingAway, Unauthenticated
-from hongyan.model.ids import DeviceId
+from hongyan.model.errors import Forbidden, GoingAway, NoSuchLog, Unauthenticated
+from hongyan.model.ids import DeviceId, LogId
 from hongyan.wire import frames as f
 
 
@@ -25,6 +26,7 @@ class SingleRequests:
         self.persons, self.erasures = Persons(parts), Erasures(parts)
         self.broadcasts = Broadcasts(parts)
         self._draining = False
+        self._guests = KeyedBuckets(parts.config.limits.rates.login_ip)
 
     def _request(self, identity: Identity, ip: str) -> Caller:
         if self._draining:
@@ -42,6 +44,45 @@ class SingleRequests:
             ip=ip,
             backend=bool(identity.scopes),
         )
+
+    def _watching(self, identity: Identity, log: LogId, ip: str) -> Caller:
+        """Who watches a live log: also a guest of it. Raises like `_asking`."""
+        if identity.guest is None:
+            return self._asking(identity, ip)
+        if identity.guest != log:
+            raise Forbidden("guests watch one room; to do more, log in")
+        device = DeviceId(identity.device or "http")
+        caller = Caller(identity.tenant, identity.user, device, ip=ip, guest=identity.guest)
+        self._ask_of(caller)
+        return caller
+
+    async def guest_token(self, log: LogId, ip: str = "") -> tuple[str, int]:
+        """A token by which somebody without an account watches a live log, and its end in ms; from
+        one address as often as a login is tried.
+
+        Raises:
+            TooFast; NoSuchLog; what the kind's `admit` says against guests.
+        """
+        p = self._p
+        if self._draining or p.viewing is None:
+            raise GoingAway("the server is closing", retry_after_ms=1000)
+        self._guests.take(address_key(ip), p.clock.monotonic())
+        await p.viewing.takes_guests(log)
+        return p.authenticator.guest(log)
+
+    async def live(self, identity: Identity, log: LogId, ip: str = "") -> f.Attached:
+        """A live log as it is now."""
+        caller = self._watching(identity, log, ip)
+        if self._p.viewing is None:
+            raise NoSuchLog(f"no log {log}")
+        return await self._p.viewing.look(caller, owned(log, caller.tenant))
+
+    async def danmaku(self, identity: Identity, query: f.Query, ip: str = "") -> bytes:
+        """The query `danmaku`, also for guests; who may not watch is told so first."""
+        caller = self._watching(identity, query.log, ip)
+        if self._p.viewing is not None:
+            await self._p.viewing.admitted(caller, owned(query.log, caller.tenant))
+        return await self._p.queries.answer(caller, query)
 
     def _asking(self, identity: Identity, ip: str) -> Caller:
         """Who asks. Raises TooFast; Forbidden for an API key that may not read."""

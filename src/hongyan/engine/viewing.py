@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from hongyan.engine.archive import Archiver
 from hongyan.engine.callers import Caller, Job
 from hongyan.engine.commits import appended
 from hongyan.engine.hub import Peer
@@ -22,9 +23,9 @@ from hongyan.engine.viewers import Viewer
 from hongyan.model.errors import BadArgs, Clash, Conflict, GoingAway, NoSuchLog, Overloaded
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId, tenant_of
 from hongyan.model.kind import Context, Decision, Kind
-from hongyan.model.live import Lane, LiveItem, LiveSpec
+from hongyan.model.live import Lane, LiveItem, LiveSpec, Say
 from hongyan.model.log import MAX_BODY_BYTES, Commit, Entry, Member, Role
-from hongyan.ports import Bus, Clock, Store
+from hongyan.ports import Bus, Clock, Kept, Store
 from hongyan.telemetry import Metrics
 from hongyan.wire.frames import Ack, Attached, Signal, Subscribe
 
@@ -65,6 +66,7 @@ class Viewing:
         self._memory: dict[LogId, tuple[int, Memory]] = {}  # with the epoch it belongs to
         self._bus = bus
         self._settled = 0
+        self.archiver: Archiver | None = None  # of what is kept for replays
 
     def show(self, metrics: Metrics) -> None:
         """Put what the live logs count into the metrics."""
@@ -116,32 +118,12 @@ class Viewing:
         Raises:
             NoSuchLog; what the kind's `admit` raises; Overloaded.
         """
-        state = await self._cache.load(log)
-        if not state.version:
-            raise NoSuchLog(f"no log {log}")
         caller = peer.caller
         assert caller is not None
-        member = await self._cache.member(state, caller.user)
-        context = self._context(caller, state, member)
-        state.kind.admit(state.state, context)
-        live = self.of(state)
-        host = state.kind.shows_all(state.state, context)
+        state, context = await self.admitted(caller, log)
+        live, host = self.of(state), state.kind.shows_all(state.state, context)
         rate = 0 if host else self._rate(frame.rate, live.spec.rate)
-        items, missed = live.catch_up(frame.epoch, frame.after)
-        answer = Attached(
-            ref=frame.ref,
-            log=log,
-            epoch=live.epoch,
-            off=live.off,
-            items=items,
-            values=live.values.all(),
-            head=state.head,
-            rate=rate,
-            tick_ms=live.spec.tick_ms,
-            seq=live.values.seq,
-            state=Reader.state_view(state.kind, _encode(state.state), context.role),
-            missed=missed,
-        )
+        answer = self._snapshot(live, state, context, frame, rate)
 
         def attached() -> None:
             answer.items, answer.missed = live.catch_up(frame.epoch, frame.after)
@@ -161,6 +143,46 @@ class Viewing:
         self.logs.join(live, peer, rate=rate, host=host, attached=attached, gone=gone)
         await here
         return answer
+
+    async def admitted(self, caller: Caller, log: LogId) -> tuple[LogState, Context]:
+        """A live log that the caller may watch, and as whom.
+
+        Raises:
+            NoSuchLog; what the kind's `admit` raises.
+        """
+        state = await self._cache.load(log)
+        if not state.version or state.kind.live is None:
+            raise NoSuchLog(f"no log {log}")
+        member = await self._cache.member(state, caller.user)
+        context = self._context(caller, state, member)
+        state.kind.admit(state.state, context)
+        return state, context
+
+    async def look(self, caller: Caller, log: LogId) -> Attached:
+        """What a viewer who came now would be given, without coming. Raises like `admitted`."""
+        state, context = await self.admitted(caller, log)
+        live = self.of(state)
+        return self._snapshot(live, state, context, Subscribe(0, log), live.spec.rate)
+
+    @staticmethod
+    def _snapshot(
+        live: LiveLog, state: LogState, context: Context, frame: Subscribe, rate: int
+    ) -> Attached:
+        items, missed = live.catch_up(frame.epoch, frame.after)
+        return Attached(
+            ref=frame.ref,
+            log=live.log,
+            epoch=live.epoch,
+            off=live.off,
+            items=items,
+            values=live.values.all(),
+            head=state.head,
+            rate=rate,
+            tick_ms=live.spec.tick_ms,
+            seq=live.values.seq,
+            state=Reader.state_view(state.kind, _encode(state.state), context.role),
+            missed=missed,
+        )
 
     def _greet(self, live: LiveLog, state: LogState, context: Context) -> None:
         say = state.kind.arrives(state.state, context, len(live.viewers))
@@ -225,11 +247,9 @@ class Viewing:
 
     async def takes_guests(self, log: LogId) -> None:
         """Raises why somebody without an account may not watch this log; NoSuchLog."""
-        state = await self._cache.load(log)
-        if not state.version or state.kind.live is None:
-            raise NoSuchLog(f"no log {log}")
-        nobody = Caller(tenant_of(log), UserId("guest"), DeviceId("guest"), guest=log)
-        state.kind.admit(state.state, self._context(nobody, state, None))
+        await self.admitted(
+            Caller(tenant_of(log), UserId("guest"), DeviceId("guest"), guest=log), log
+        )
 
     # --- totals ---------------------------------------------------------------------------------
 
@@ -297,7 +317,10 @@ class Viewing:
                 op=job.call.op,
                 device=caller.device,
             )
-            off = live.say(item, say.audience, say.erases) or off
+            erases = say.erases if say.epoch in (0, live.epoch) else 0
+            at = live.say(item, say.audience, erases)
+            off = at or off
+            self._archive(live, say, item, at)
         for count in decision.counts:
             live.values.add(count.key, count.n)
         for user in decision.dismiss:
@@ -307,6 +330,16 @@ class Viewing:
         self._remember(live, job, off, now_ms, decision)
         self.logs.touched(live)
         return _ack(job, off, now_ms)
+
+    def _archive(self, live: LiveLog, say: Say, item: LiveItem, off: int) -> None:
+        if self.archiver is None:
+            return
+        if say.erases:
+            self.archiver.erase(live.log, say.epoch or live.epoch, say.erases)
+        elif say.keep and off:
+            body, sender = item.body, item.sender
+            kept = Kept(live.epoch, off, item.at, item.type, sender, body, say.media_ms)
+            self.archiver.keep(live.log, kept)
 
     def _remember(self, live: LiveLog, job: Job, off: int, now_ms: int, decision: Decision) -> None:
         memory = self._remembered(live.log)

@@ -73,6 +73,7 @@ class Say(msgspec.Struct, frozen=True, gc=False):
     keep: bool = False
     media_ms: int = -1
     erases: int = 0  # the offset of an item that late joiners and the archive must not have
+    epoch: int = 0  # that `erases` is of; 0 = the present one
 
 
 class Count(msgspec.Struct, frozen=True, gc=False):

@@ -36,6 +36,8 @@ from hongyan.transport.calls import Gateway as Single
 from hongyan.transport.declare import Doc
 from hongyan.transport.httplink import SESSION
 from hongyan.transport.httplink import Gateway as Sessions
+from hongyan.transport.live import Gateway as Watched
+from hongyan.transport.live import LiveRoutes
 from hongyan.transport.openapi import OpenApiRoute
 from hongyan.transport.people import MeRoutes
 from hongyan.transport.polls import PollRoutes
@@ -93,7 +95,7 @@ SHOWN = (
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Gateway(Single, Sessions, Back, Receiving, Protocol):
+class Gateway(Single, Sessions, Back, Receiving, Watched, Protocol):
     """The engine's entry: for single requests, sessions over HTTP, and receivers."""
 
 
@@ -120,6 +122,7 @@ def build_http(
             *AccountRoutes(requests, publish).routes(),
             *AdminRoutes(requests, publish).routes(),
             *CallRoutes(requests, gateway).routes(),
+            *LiveRoutes(requests, gateway).routes(),
             *AskRoutes(requests, gateway).routes(),
             *MeRoutes(requests, publish).routes(),
             *ServerRoutes(requests, gateway).routes(),

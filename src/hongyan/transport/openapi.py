@@ -31,6 +31,7 @@ TAGS = {
     "accounts": "Log in, register, passwords",
     "me": "The own account and devices",
     "logs": "The conversation list, calls, entries, cursors",
+    "live": "Live logs: how they look, replays, guests",
     "people": "Other users",
     "users": "Server API: the people of a tenant",
     "keys": "API keys",

@@ -69,9 +69,10 @@ class Danmaku(Body, frozen=True):
 
 
 class Deleted(Body, frozen=True):
-    """`deleted`: take the item with this offset off the screen."""
+    """`deleted`: take the item with this offset off the screen. `epoch` 0 = the present one."""
 
     off: int
+    epoch: int = 0
 
 
 class Came(Body, frozen=True):

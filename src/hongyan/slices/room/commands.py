@@ -142,6 +142,8 @@ class Shadow(msgspec.Struct, frozen=True, tag="room.shadow"):
 
 
 class Delete(msgspec.Struct, frozen=True, tag="room.delete"):
-    """Take a message back from all screens, by its offset."""
+    """Take a message back from all screens and the replay, by its offset. `epoch` is that of the
+    message where it was said before the server's last restart."""
 
     off: Off
+    epoch: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)] = 0

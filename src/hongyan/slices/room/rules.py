@@ -349,9 +349,9 @@ def shadow(state: Room | None, command: c.Shadow, ctx: Context) -> Decision:
 def delete(state: Room | None, command: c.Delete, ctx: Context) -> Decision:
     """Off the screens, and out of what late joiners and the archive get."""
     _moderates(state, ctx)
-    return Decision(
-        live=(Say("deleted", Deleted(command.off), lane=Lane.HIGH, erases=command.off),)
-    )
+    off, epoch = command.off, command.epoch
+    gone = Say("deleted", Deleted(off, epoch), lane=Lane.HIGH, erases=off, epoch=epoch)
+    return Decision(live=(gone,))
 
 
 def arrives(state: Room | None, ctx: Context, viewers: int) -> Say | None:
