@@ -15,7 +15,7 @@ from hongyan.model.ids import DeviceId, LogId, Seq
 from hongyan.wire import frames as f
 
 MOST_KNOWN = 256  # messages remembered
-HEAD_BYTES = 256  # that tell one message from all others: seqs stand there
+HEAD_BYTES = 2_048  # that tell one message from all others: the seqs stand there, behind fills
 PAGE = 200
 OWN = ("board", "online")  # keys that are no symbols
 
@@ -130,6 +130,7 @@ class Viewer(Client):
         "head",
         "held",
         "inside",
+        "pushed",
         "seq",
         "snapshots",
         "staleness",
@@ -144,7 +145,7 @@ class Viewer(Client):
         self.staleness: list[float] = []
         self.inside = False
         self.epoch = self.seq = self.frames = self.bytes = self.snapshots = self.gaps = 0
-        self.head = self.behind = self.fills = self.told = self.doubled = 0
+        self.head = self.behind = self.fills = self.told = self.doubled = self.pushed = 0
         self.have: set[int] = set()  # entries beyond the first hole
         self.asked_at = 0.0
 
@@ -198,16 +199,17 @@ class Viewer(Client):
                 self.told += len(found.times)
                 self.staleness += [now - put for put in found.times.values()]
         if found.entries:
+            self.doubled += sum(1 for entry in found.entries if entry.seq <= self.pushed)
+            self.pushed = found.entries[-1].seq
             self.entries(found.entries)
         if found.behind > self.behind:
             self.behind = found.behind
             self.fetch()
 
     def entries(self, entries: list[_Entry]) -> None:
-        """Count each once, in whatever way it came."""
+        """Count each once, in whatever way it came: what was pushed may have been read before."""
         for entry in entries:
             if entry.seq <= self.head or entry.seq in self.have:
-                self.doubled += 1
                 continue
             self.have.add(entry.seq)
             self.fills += entry.type == "fill"
@@ -227,8 +229,7 @@ class Viewer(Client):
         elif frame.t == "attached":
             self.attached(frame, size)
         elif frame.t == "page":
-            new = [e for e in frame.entries if e.seq > self.head and e.seq not in self.have]
-            self.entries(new)
+            self.entries(frame.entries)
             if frame.more or self.head < self.behind:
                 self.fetch()
         elif frame.t in ("fail", "goodbye"):
