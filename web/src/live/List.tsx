@@ -148,7 +148,7 @@ function SaidRow({ room, line, moderates }: { room: Room; line: Said; moderates:
           aria-label={`${w.more}: ${calledIn(line.from)}: ${line.text}`}
           onClick={(e) => menu(e.currentTarget)}
         >
-          <Icon name="more" size={16} />
+          <span aria-hidden="true">⋮</span>
         </button>
       )}
     </div>

@@ -57,7 +57,7 @@ export function Manage({ room, onClose }: { room: Room; onClose: () => void }) {
         <Button icon="pin" onClick={() => void ask(w.pin, w.pinLabel, "room.pin", 200)}>
           {w.pin}
         </Button>
-        <Button icon="edit" onClick={() => void ask(w.titleAsk, w.title, "room.update", 100, told.title)}>
+        <Button icon="edit" onClick={() => void ask(w.title, w.titleAsk, "room.update", 100, told.title)}>
           {w.title}
         </Button>
       </div>

@@ -11,7 +11,8 @@ const CROSS_MS = 8_000;
 const STAY_MS = 4_000;
 const PATIENCE_MS = 1_200; // for a free lane
 const MOST_WAITING = 60;
-const MOST_PER_FRAME = 3;
+const PLACE_MS = 80; // between two looks for free lanes: each change of the page has its price
+const MOST_PLACED = 6; // per look
 const MOST_FLYING = 160;
 const PADDING = 8; // px on each side, as in the style sheet
 
@@ -37,7 +38,7 @@ export class Flyers {
   #waiting: Waiting[] = [];
   #flying = new Set<Flying>();
   #pool: HTMLElement[] = [];
-  #frame = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #paused = 0; // since when; 0 = moving
   #held = 0; // ms held so far
   #width = 0;
@@ -65,7 +66,7 @@ export class Flyers {
       this.#waiting.splice(Math.max(at, 0), 1);
     }
     this.#waiting.push({ line, own, width, since: performance.now() });
-    if (!this.#frame) this.#frame = requestAnimationFrame(this.#work);
+    this.#timer ??= setTimeout(this.#work, 0);
   }
 
   /** Take a message off the stage. */
@@ -98,7 +99,7 @@ export class Flyers {
 
   close(): void {
     this.#sizes.disconnect();
-    cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#timer);
     this.clear();
   }
 
@@ -112,16 +113,16 @@ export class Flyers {
   }
 
   #work = (): void => {
-    this.#frame = 0;
+    this.#timer = undefined;
     const now = performance.now();
     let placed = 0;
     const left: Waiting[] = [];
     for (const waiting of this.#waiting) {
-      if (placed < MOST_PER_FRAME && this.#flying.size < MOST_FLYING && this.#place(waiting, now - this.#held)) placed += 1;
+      if (placed < MOST_PLACED && this.#flying.size < MOST_FLYING && this.#place(waiting, now - this.#held)) placed += 1;
       else if (waiting.own || now - waiting.since < PATIENCE_MS) left.push(waiting);
     }
     this.#waiting = left;
-    if (left.length && !this.#paused) this.#frame = requestAnimationFrame(this.#work);
+    if (left.length && !this.#paused) this.#timer = setTimeout(this.#work, PLACE_MS);
   };
 
   #place(waiting: Waiting, now: number): boolean {
@@ -130,7 +131,8 @@ export class Flyers {
     const patient = own && performance.now() - waiting.since > PATIENCE_MS; // then over another one
     const middle = Math.max(0, (this.#width - width) / 2);
     if (line.position === "scroll" && !this.still) {
-      let lane = this.#lanes.take(rows, this.#width, width, now);
+      const upper = rows > 9 ? Math.floor(rows * 0.7) : rows; // a tall stage stays to be seen
+      let lane = this.#lanes.take(upper, this.#width, width, now);
       if (lane < 0 && patient) lane = 0;
       if (lane < 0) return false;
       const y = 4 + lane * this.#line;

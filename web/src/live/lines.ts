@@ -4,7 +4,7 @@ import type { Entry } from "@hongyan/sdk";
 import type { LiveItem } from "@hongyan/sdk/live";
 import type { Given } from "./gifts.js";
 
-export const KEPT = 200;
+export const KEPT = 120;
 
 export interface Said {
   kind: "said";
@@ -58,14 +58,28 @@ export function lineOfEntry({ seq, type, from, at, body }: Entry): Line | undefi
   return { kind: "order", id, from, act, user, until, on, at };
 }
 
-/** The lines with these at the end; one line tells of all who came in a row. */
+/** The lines with these at the end; one line tells of all who came in a row, or of a combo. */
 export function appended(lines: readonly Line[], more: readonly Line[]): readonly Line[] {
   const all = [...lines];
   for (const line of more) {
-    if (line.kind === "came" && all.at(-1)?.kind === "came") all.pop();
-    all.push(line);
+    const last = all.at(-1);
+    if (line.kind === "came" && last?.kind === "came") all.pop();
+    if (line.kind === "gift" && last?.kind === "gift" && isCombo(last, line)) {
+      const { count, value = 0 } = last.given;
+      const given = { ...line.given, count: count + line.given.count, value: value + (line.given.value ?? 0) };
+      all[all.length - 1] = { ...line, given };
+    } else {
+      all.push(line);
+    }
   }
   return all.length > KEPT ? all.slice(-KEPT) : all;
+}
+
+type GiftLine = Line & { kind: "gift" };
+
+function isCombo(one: GiftLine, two: GiftLine): boolean {
+  const { gift, combo } = two.given;
+  return one.from === two.from && one.given.gift === gift && Boolean(combo) && one.given.combo === combo;
 }
 
 /** The offset that a moderator took back; 0 where the item says something else. */

@@ -103,6 +103,15 @@ describe("lines", () => {
     expect(answers({ ...line, held: true }, line)).toBe(true);
   });
 
+  it("add up a combo of gifts in a row", () => {
+    const gift = (n: number, combo: string): Line => {
+      const given = { order: `o${n}`, gift: "rose", count: 2, value: 2, combo };
+      return { kind: "gift", id: `e${n}`, from: "bob", given, at: n };
+    };
+    const lines = appended([gift(1, "c")], [gift(2, "c"), gift(3, "d"), gift(4, ""), gift(5, "")]);
+    expect(lines.map((line) => line.kind === "gift" && line.given.count)).toEqual([4, 2, 2, 2]);
+  });
+
   it("keep the newest, and one line for all who came in a row", () => {
     const came = (n: number): Line => ({ kind: "came", id: `i${n}`, from: `u${n}`, at: n });
     const lines = appended([], Array.from({ length: 300 }, (_, n) => lineOf(item(n + 1, { text: "x" }), n)!));

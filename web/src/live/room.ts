@@ -8,7 +8,7 @@ import { type Banner, merged } from "./gifts.js";
 import { answers, appended, deletedBy, type Line, lineOf, lineOfEntry, type Said } from "./lines.js";
 import { leftToSay } from "./pace.js";
 
-const FLUSH_MS = 200; // the list is drawn anew at most this often
+const FLUSH_MS = 250; // the list is drawn anew at most this often
 const LIKES_MS = 800; // clicks of so long are one call
 const MOST_LIKES = 100; // of a call
 const COMBO_MS = 6_000; // gifts of one kind within this are one combo
