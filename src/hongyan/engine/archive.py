@@ -20,7 +20,7 @@ logger = structlog.get_logger(__name__)
 MOST = 20_000  # items that wait
 EVERY_S = 0.5  # between two writes
 AGAIN_S = 1.0  # after one that failed
-PART = 1_000  # items of a write
+PART = 200  # items of a write: 20 ms at most, for which calls wait
 SWEEP_S = 3600.0  # between two looks at what is too old
 DAY_MS = 86_400_000
 

@@ -12,7 +12,7 @@ from hongyan.adapters.sqlite.store import SqliteStore
 from hongyan.model.ids import LogId, TenantId, UserId
 from hongyan.ports import Kept, Mark
 
-MOST_AT_ONCE = 1000  # rows of one write, so that calls do not wait for it
+MOST_AT_ONCE = 200  # rows of one write, so that calls do not wait for it
 ROW = 200  # bytes of a row beside its body, about
 
 
