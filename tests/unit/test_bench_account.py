@@ -142,7 +142,7 @@ def _result(**changes: Any) -> Any:
     fields: dict[str, Any] = {
         **dict.fromkeys(LiveResult.__struct_fields__, 0),
         **{"viewers": 2, "likes_right": 2, "gifts_expected": 4, "gifts_delivered": 4},
-        **{"gaps": {}, "refused": {}, "phases": [], "broken": []},
+        **{"gaps": {}, "refused": {}, "goodbyes": {}, "phases": [], "broken": []},
     }
     return LiveResult(**{**fields, **changes})
 

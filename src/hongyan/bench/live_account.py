@@ -45,7 +45,8 @@ class LiveResult(msgspec.Struct, frozen=True):
     own_missing: int
     host_missing: int
     disorder: int
-    refused: dict[str, int]  # calls, by kind and code
+    refused: dict[str, int]  # calls, by kind and why
+    goodbyes: dict[str, int]  # connections, by why
     phases: list[Phase]
     broken: list[str]  # promises
 
@@ -125,6 +126,7 @@ def _judge(
         host_missing=work.host.missing,
         disorder=sum(viewer.disorder for viewer in viewers),
         refused=dict(work.refused),
+        goodbyes=dict(work.goodbyes),
         phases=phases,
         broken=[],
     )
@@ -171,6 +173,10 @@ def _broken(result: LiveResult) -> list[str]:
     return found
 
 
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{n} times {why}" for why, n in counts.items()) or "nothing"
+
+
 def table(result: LiveResult, cores: int | None) -> str:
     """The result for people."""
     percent = 100 * result.danmaku_delivered / max(result.danmaku_expected, 1)
@@ -190,7 +196,8 @@ def table(result: LiveResult, cores: int | None) -> str:
         f" {result.gifts_lost} lost, {result.gift_duplicates} twice;"
         f" {result.read_after_behind} viewers read them later",
         f"  likes        {likes}",
-        f"  refused      {result.refused or 'nothing'}",
+        f"  refused      {_listed(result.refused)}",
+        f"  sent away    {_listed(result.goodbyes)}",
         "",
         f"  {'':<14}{'danmaku p50/p99 ms':>20}{'gift p50/p99 ms':>18}{'ack p50/p99 ms':>18}"
         f"{'CPU':>7}{'us/message':>12}{'us/item':>9}{'load CPU':>10}",

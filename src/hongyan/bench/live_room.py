@@ -86,6 +86,7 @@ class Run:
         self.liked: list[int] = []
         self.likes = 0
         self.refused: Counter[str] = Counter()
+        self.goodbyes: Counter[str] = Counter()
         self.acks: list[float] = []
         self.delays: tuple[list[float], list[float]] = ([], [])
         self.later: list[tuple[float, Viewer]] = []
@@ -140,7 +141,12 @@ class Run:
 
     def failed(self, frame: Seen) -> None:
         """Count what was refused."""
-        self.refused[f"{('danmaku', 'like', 'gift', 'other')[frame.ref & 3]} {frame.code}"] += 1
+        kind = ("danmaku", "like", "gift", "other")[frame.ref & 3]
+        self.refused[f"{kind}: {frame.code} {frame.text}"] += 1
+
+    def parted(self, frame: Seen) -> None:
+        """Count why."""
+        self.goodbyes[f"{frame.code} {frame.text}"] += 1
 
     def lost(self, viewer: Viewer, after_s: float) -> None:
         """Let it come again."""

@@ -157,6 +157,10 @@ class Desk(Protocol):
         """A call was refused."""
         ...
 
+    def parted(self, frame: Seen) -> None:
+        """The server said goodbye."""
+        ...
+
     def lost(self, viewer: Viewer, after_s: float) -> None:
         """A viewer's connection is gone; it may come back after so long."""
         ...
@@ -370,6 +374,7 @@ class Viewer(Client):
             self.page(frame)
         elif frame.t == "goodbye":
             self.come_back_s = max(frame.reconnect_after_ms / 1000, 0.1)
+            self.desk.parted(frame)
 
     def welcomed(self) -> None:
         """The session is open."""
