@@ -21,6 +21,7 @@ MARK = b"~"  # in no other byte that any of the servers sends
 CLOCKS = 20  # listeners that look at the time, at most
 WARM_UP_S = 1.0
 PATIENCE_S = 6.0  # for what is on the way; a server that needs longer is over its limit
+QUIET_S = 2.5  # without a delivery: nothing more will come
 PAUSE_S = 0.001  # between two turns of the generator
 _NUMBER = re.compile(rb"~(\d{8})")
 _now = time.perf_counter
@@ -164,7 +165,7 @@ class Bout:
                 return True
             if sum(counts) != seen:
                 seen, since = sum(counts), _now()
-            elif _now() - since > 1.0:
+            elif _now() - since > QUIET_S:
                 return False
             if _now() - self.due[-1] > PATIENCE_S:
                 return False
