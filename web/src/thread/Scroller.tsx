@@ -42,6 +42,7 @@ export interface ScrollerProps<T extends { key: string }> {
 const SPARE = 700; // px drawn above and below the view
 const NEAR = 900; // px from an end: ask for more
 const AT_END = 32; // px from the end that still count as the end
+const ROUNDS = 8; // measurements before the browser gets a frame
 const SETTLE = 0.5; // px: smaller differences are rounding
 
 interface Place {
@@ -82,6 +83,21 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
   const latest = useRef({ layout, props, from, to });
   latest.current = { layout, props, from, to };
 
+  const rounds = useRef(0); // measured and drawn again since the last frame
+
+  // What is measured may change what is drawn, which is measured again. Should that not settle,
+  // the browser gets a frame in between: a view that trembles can still be used.
+  const again = () => {
+    rounds.current += 1;
+    if (rounds.current < ROUNDS) redraw((n) => n + 1);
+    else if (rounds.current === ROUNDS) {
+      requestAnimationFrame(() => {
+        rounds.current = 0;
+        redraw((n) => n + 1);
+      });
+    }
+  };
+
   const measure = (): boolean => {
     let changed = false;
     for (const el of box.current?.children ?? []) {
@@ -101,9 +117,10 @@ export function Scroller<T extends { key: string }>(props: ScrollerProps<T>) {
     if (!el) return;
     if (el.clientHeight && el.clientHeight !== place.height) {
       place.height = el.clientHeight;
-      redraw((n) => n + 1);
+      again();
     }
-    if (measure()) redraw((n) => n + 1);
+    if (measure()) again();
+    else if (rounds.current < ROUNDS) rounds.current = 0;
     if (Math.abs(el.scrollTop - top) > SETTLE) el.scrollTop = top;
   });
 

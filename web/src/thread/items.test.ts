@@ -36,6 +36,16 @@ describe("itemsOf", () => {
     expect(kinds(items)).toBe("day message day message note");
   });
 
+  it("gives no two rows the same key, whatever the clocks and the outbox say", () => {
+    const call: PendingCall = { op: "x1", log: "l", name: "chat.send", args: { content: { type: "text", text: "hi" } }, at: T, state: "sent" };
+    const echo = echoOf(call, () => "", () => "")!;
+    const list = [shown(entry(1, { at: T + DAY })), shown(entry(2)), shown(entry(3, { at: T + DAY })), shown(entry(4))];
+    const items = itemsOf(given(list, { pending: [echo, { ...echo }] }));
+    expect(new Set(items.map((i) => i.key)).size).toBe(items.length);
+    expect(items.filter((i) => i.kind === "pending")).toHaveLength(1);
+    expect(items.filter((i) => i.kind === "day")).toHaveLength(4);
+  });
+
   it("draws the unread line once, before the first unread message of somebody else", () => {
     const list = [1, 2, 3, 4].map((n) => shown(entry(n, n === 3 ? { from: "alice" } : {})));
     expect(kinds(itemsOf(given(list, { unreadAfter: 2 })))).toBe("day message message message unread message");

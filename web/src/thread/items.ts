@@ -113,7 +113,15 @@ function joinRuns(items: Item[], self: string): void {
   }
 }
 
-/** The rows of a thread, oldest first. */
+/** A day's line. A clock that went back brings a day twice: each has a key of its own. */
+function dayItem(day: number, taken: Set<string>): Item {
+  let key = `d:${day}`;
+  while (taken.has(key)) key += "'";
+  taken.add(key);
+  return { kind: "day", key, day };
+}
+
+/** The rows of a thread, oldest first. No two have the same key. */
 export function itemsOf(given: Given): Item[] {
   const items: Item[] = [];
   const taken = new Set<string>();
@@ -126,7 +134,7 @@ export function itemsOf(given: Given): Item[] {
     const itsDay = given.dayOf(entry.at);
     if (itsDay !== day) {
       day = itsDay;
-      items.push({ kind: "day", key: `d:${day}`, day });
+      items.push(dayItem(day, taken));
     }
     if (!lined && entry.count && entry.from !== given.self && entry.ord > (given.unreadAfter ?? 0)) {
       lined = true;
@@ -137,10 +145,11 @@ export function itemsOf(given: Given): Item[] {
   }
   for (const pending of given.pending) {
     if (taken.has(pending.key)) continue; // its entry is there already
+    taken.add(pending.key);
     const itsDay = given.dayOf(pending.at);
     if (itsDay > day) {
       day = itsDay;
-      items.push({ kind: "day", key: `d:${day}`, day });
+      items.push(dayItem(day, taken));
     }
     items.push({ ...pending });
   }
