@@ -263,6 +263,7 @@ def build_engine(
                 clock=clock,
                 presence=presence,
                 limits=limits,
+                silent=_silent(kinds, config),
             ),
             authenticator=authenticator,
             metrics=metrics,
@@ -297,6 +298,12 @@ def build_engine(
         load,
         service,
     )
+
+
+def _silent(kinds: Mapping[str, Kind], config: Config) -> frozenset[str]:
+    """Kinds whose receipts are off by a setting."""
+    settings = settings_of(kinds, config.kinds)
+    return frozenset(code for code, given in settings.items() if given.get("receipt_counts") == 0)
 
 
 def _shed(viewing: Viewing, level: Level) -> None:

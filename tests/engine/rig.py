@@ -158,6 +158,9 @@ class Rig:
             "limits.rates.log": {"rate": 0, "burst": 1},
             "limits.rates.ip": {"rate": 0, "burst": 1},
             "limits.rates.asks": {"rate": 0, "burst": 1},
+            "load.busy_lag_ms": 100_000,  # a slow machine is no load
+            "load.overloaded_lag_ms": 200_000,
+            "load.critical_lag_ms": 300_000,
         }
         self.config: Config = load(None, {}, {**loose, **(options or {})})
         self.store = store or MemoryStore(large_above=self.config.logs.large_above)

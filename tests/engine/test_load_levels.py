@@ -19,7 +19,7 @@ from tests.engine.test_calls import direct
 from tests.engine.test_edge_faults import turns
 from tests.engine.test_rooms import item, items, opened, watch
 
-LAGS = {Level.NORMAL: 0.0, Level.BUSY: 0.5, Level.OVERLOADED: 1.2, Level.CRITICAL: 3.0}
+LAGS = {Level.NORMAL: 0.0, Level.BUSY: 101.0, Level.OVERLOADED: 201.0, Level.CRITICAL: 301.0}
 
 
 def loaded(rig: Rig, level: Level) -> None:

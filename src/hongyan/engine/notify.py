@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 import msgspec
 import structlog
@@ -41,8 +42,11 @@ class Notifier:
         clock: Clock,
         presence: Presence,
         limits: CallLimits,
+        silent: Collection[str] = (),
     ) -> None:
-        """Takes the hub's callbacks; nothing runs before `start`."""
+        """Takes the hub's callbacks; nothing runs before `start`. In logs of the kinds (by code)
+        in `silent` nobody is told of cursors."""
+        self._silent = silent
         self._hub, self._cache, self._reader = hub, cache, reader
         self._bus, self._clock, self._presence = bus, clock, presence
         self.limits = limits  # signals are counted with calls
@@ -103,7 +107,8 @@ class Notifier:
         if reading:  # the user's other devices show another unread count now
             self._bus.publish(RowsChanged(tenant, user, (log,)))
         state = self._cache.get(log)
-        if state is not None and state.kind.receipts and state.count <= LIVE_RECEIPTS:
+        told = state is not None and state.kind.receipts and state.kind.code not in self._silent
+        if state is not None and told and state.count <= LIVE_RECEIPTS:
             self._bus.publish(CursorMoved(log, user, moved.position))
 
     # --- presence ---------------------------------------------------------------------------
