@@ -468,3 +468,15 @@ def test_GT6_what_is_gone_is_not_remembered_for_ever() -> None:
         values.take()
     assert len(values._gone) <= 10 and len(values._told) <= 20
     assert values.since(1)[0] == 0
+
+
+def test_GT6_what_came_back_but_was_not_told_yet_is_not_told_to_be_gone() -> None:
+    values = Values(10)
+    values.put("A", 1)
+    values.put("B", 1)
+    values.take()
+    values.put("A", None)
+    values.take()
+    values.put("A", 2)
+    _, changed = values.since(1)
+    assert [(v.key, bytes(v.value)) for v in changed][-1:] != [("A", b"null")]
