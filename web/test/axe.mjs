@@ -147,7 +147,7 @@ async function settings() {
   await click(".list-me");
   await page.waitForSelector("dialog.menu");
   await look("menu of the account");
-  await page.locator("dialog.menu .menu-item").nth(3).click();
+  await page.locator("dialog.menu .menu-item").filter({ hasText: /Settings|设置/ }).click();
   await page.waitForSelector(".settings");
   if (flag("--phone")) await look("settings");
   const sections = await page.locator(".settings-way:not(.settings-out)").count();
