@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from hongyan.engine.pending import Pending
 from hongyan.engine.values import Values
 from hongyan.engine.viewers import Group, Viewer, thinner
 from hongyan.model.errors import Overloaded, TooSlow
@@ -96,7 +97,7 @@ class LiveLog:
         self.owed: dict[Viewer, None] = {}  # who has to be given more, also when nothing comes
         self._by_user: dict[UserId, list[Viewer]] = {}
         self._entries: list[Entry] = []  # durable ones that viewers are to be given
-        self._pending: list[tuple[LiveItem, Audience]] = []
+        self._pending = Pending()
         self._shed = 0  # since the last tick
         self._ring: deque[LiveItem] = deque(maxlen=spec.ring)
         self._groups: dict[tuple[str, int, bool], Group] = {}
@@ -125,11 +126,11 @@ class LiveLog:
             raise Overloaded("too much is said at once: say it later", retry_after_ms=1000)
         self._counters.items[lane] += 1
         if audience is not Audience.ALL:
-            self._pending.append((item, audience))
+            self._pending.add(item, audience)
             return 0
         self.off += 1
         item = msgspec.structs.replace(item, off=self.off)
-        self._pending.append((item, audience))
+        self._pending.add(item, audience)
         if lane is not Lane.LOW:  # who came, an hour ago, is nothing for who comes late
             self._ring.append(item)
         return self.off
@@ -142,24 +143,16 @@ class LiveLog:
     def erase(self, off: int) -> None:
         """Take an item out of what late joiners are given, and of what was not sent yet."""
         self._ring = deque((i for i in self._ring if i.off != off), maxlen=self._ring.maxlen)
-        for at, (item, _) in enumerate(self._pending):
-            if item.off == off:
-                del self._pending[at]
-                self._shed += 1
-                return
+        self._shed += self._pending.erase(off)
 
     def _make_room(self, lane: Lane) -> bool:
         """Shed a pending item of a lower lane than this."""
-        for lowest in (Lane.LOW, Lane.NORMAL):
-            if lowest <= lane:
-                break
-            for at, (item, audience) in enumerate(self._pending):
-                if item.lane == lowest:
-                    del self._pending[at]
-                    self._shed += audience is Audience.ALL
-                    self._counters.shed[lowest] += 1
-                    return True
-        return lane is Lane.HIGH
+        gone = self._pending.shed(lane)
+        if gone is None:
+            return lane is Lane.HIGH
+        self._counters.shed[gone[0]] += 1
+        self._shed += gone[1] is Audience.ALL
+        return True
 
     @property
     def waiting(self) -> bool:
@@ -242,8 +235,9 @@ class LiveLog:
     # --- what goes ------------------------------------------------------------------------------
 
     def begin(self, now: float) -> list[Viewer]:
-        """Close the tick: choose for every group. Returns whom to `give` it; then `end`."""
-        pending, self._pending = self._pending, []
+        """Close the tick: choose for every group, and let in who came. Returns whom to `give` it;
+        then `end`."""
+        pending = self._pending.take()
         shed, self._shed = self._shed, 0
         entries, self._entries = self._entries, []
         prev, values = self.values.take()
@@ -257,7 +251,11 @@ class LiveLog:
         for item, audience in pending:
             if item.sender in self._by_user and (audience is not Audience.ALL or item.op):
                 self._tick.own.setdefault(item.sender, []).append(item)
-        return list(self.viewers.values() if entries or pending or shed or values else self.owed)
+        given = list(self.viewers.values() if entries or pending or shed or values else self.owed)
+        arrivals, self._arrivals = self._arrivals, {}
+        for attach, _ in arrivals.values():
+            attach()  # all that was said so far is in the answer, what comes now in later ticks
+        return given
 
     def give(self, viewer: Viewer, now: float) -> bool:
         """Put the tick into one viewer's queue; False where there is nothing to write. Hot: runs
@@ -286,7 +284,7 @@ class LiveLog:
         return True
 
     def end(self) -> None:
-        """Every viewer was given the tick: let in who came meanwhile."""
+        """Every viewer was given the tick."""
         self.sending = False
         self._tick = Tick([], [], [], {}, 0, 0, [])
         self._told.clear()
@@ -294,9 +292,6 @@ class LiveLog:
             if group.batch is not None:
                 self._count(group.batch, group.given)
             group.items, group.batch, group.given = (), None, 0
-        arrivals, self._arrivals = self._arrivals, {}
-        for attach, _ in arrivals.values():
-            attach()
 
     def _count(self, batch: Batch, given: int) -> None:
         counters = self._counters

@@ -153,7 +153,9 @@ class Viewing:
         state = await self._cache.load(log)
         if not state.version or state.kind.live is None:
             raise NoSuchLog(f"no log {log}")
-        member = await self._cache.member(state, caller.user)
+        member = state.members.get(caller.user)
+        if member is None and (state.large or self._cache.behind(state)):
+            member = await self._cache.member(state, caller.user)  # else all members are here
         context = self._context(caller, state, member)
         state.kind.admit(state.state, context)
         return state, context
