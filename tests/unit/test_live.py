@@ -108,6 +108,26 @@ def gaps(frames: list[Any], reason: str = "") -> int:
     )
 
 
+def test_LV6_who_comes_while_a_tick_is_on_its_way_is_given_nothing_twice() -> None:
+    live, base = room(), []
+    bob = watch(live, "bob")
+    live.say(item())
+    on_the_way = live.begin(1.0)
+    peer: Any = FakePeer("cat")
+    live.say(item())  # goes with the next tick
+    live.join(peer, UserId("cat"), rate=0, host=False, attached=lambda: base.append(live.off))
+    for viewer in on_the_way:
+        live.give(viewer, 1.0)
+    live.end()
+    live.say(item())
+    tick(live, 2.0)
+    live.say(item())
+    tick(live, 3.0)
+    seen = offs(peer.read())
+    assert offs(bob.read()) == [1, 2, 3, 4]
+    assert [*range(1, base[0] + 1), *seen] == [1, 2, 3, 4]
+
+
 def test_LV1_LR4_a_tick_is_one_message_encoded_once_per_kind_of_viewer() -> None:
     live = room()
     viewers = [watch(live, f"u{n}", rate=10, codec=(JSON, MSGPACK)[n % 2]) for n in range(100)]
