@@ -30,6 +30,14 @@ export function List({ room, moderates }: { room: Room; moderates: boolean }) {
     const list = box.current;
     if (list && stuck.value) list.scrollTop = list.scrollHeight;
   }, [lines, stuck.value]);
+  useEffect(() => {
+    const list = box.current!;
+    const sizes = new ResizeObserver(() => {
+      if (stuck.peek()) list.scrollTop = list.scrollHeight; // a panel beside it came or went
+    });
+    sizes.observe(list);
+    return () => sizes.disconnect();
+  }, []);
   const onScroll = () => {
     const list = box.current;
     if (!list) return;
@@ -139,6 +147,7 @@ function SaidRow({ room, line, moderates }: { room: Room; line: Said; moderates:
       <p>
         {isHost && <span class="line-badge">{w.host}</span>}
         <Who user={line.from} you={own} /> <span>{line.text}</span>
+        {line.held && <small class="line-held"> {w.sayHeld}</small>}
       </p>
       {moderates && (
         <button

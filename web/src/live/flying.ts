@@ -127,24 +127,20 @@ export class Flyers {
 
   #place(waiting: Waiting, now: number): boolean {
     const { line, width, own } = waiting;
-    const rows = Math.floor((this.#height - 8) / this.#line);
-    const patient = own && performance.now() - waiting.since > PATIENCE_MS; // then over another one
-    const middle = Math.max(0, (this.#width - width) / 2);
+    const { top, across, bottom } = shares(Math.floor((this.#height - 8) / this.#line));
+    const late = own && performance.now() - waiting.since > PATIENCE_MS; // then over another one
     if (line.position === "scroll" && !this.still) {
-      const upper = rows > 9 ? Math.floor(rows * 0.7) : rows; // a tall stage stays to be seen
-      let lane = this.#lanes.take(upper, this.#width, width, now);
-      if (lane < 0 && patient) lane = 0;
+      const lane = taken(this.#lanes.take(across, this.#width, width, now), late);
       if (lane < 0) return false;
-      const y = 4 + lane * this.#line;
+      const y = 4 + (top + lane) * this.#line;
       this.#fly(waiting, `translate3d(${this.#width}px,${y}px,0)`, `translate3d(${-width}px,${y}px,0)`, CROSS_MS);
       return true;
     }
-    const bottom = line.position === "bottom";
-    let row = (bottom ? this.#bottom : this.#top).take(Math.ceil(rows / 2), now, STAY_MS);
-    if (row < 0 && patient) row = 0;
+    const low = line.position === "bottom";
+    const row = taken(low ? this.#bottom.take(bottom, now, STAY_MS) : this.#top.take(top, now, STAY_MS), late);
     if (row < 0) return false;
-    const y = bottom ? this.#height - 4 - (row + 1) * this.#line : 4 + row * this.#line;
-    const where = `translate3d(${middle}px,${y}px,0)`;
+    const y = low ? this.#height - 4 - (row + 1) * this.#line : 4 + row * this.#line;
+    const where = `translate3d(${Math.max(0, (this.#width - width) / 2)}px,${y}px,0)`;
     this.#fly(waiting, where, where, STAY_MS);
     return true;
   }
@@ -168,6 +164,17 @@ export class Flyers {
     flying.node.remove();
     this.#pool.push(flying.node);
   }
+}
+
+/** Which of the rows belong to what stands at the top, crosses, and stands at the bottom. */
+function shares(rows: number): { top: number; across: number; bottom: number } {
+  const top = rows > 9 ? 2 : 1;
+  const bottom = rows > 9 ? Math.floor(rows * 0.3) : 1; // a tall stage stays to be seen
+  return { top, across: Math.max(0, rows - top - bottom), bottom };
+}
+
+function taken(place: number, late: boolean): number {
+  return place < 0 && late ? 0 : place;
 }
 
 const fonts = new Map<number, string>();

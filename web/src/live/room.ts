@@ -166,10 +166,13 @@ export class Room {
     this.held.value = [...this.held.value, line].slice(-MOST_HELD);
   }
 
-  /** Another moderator let it through. */
+  /** A moderator let it through: it waits no more, for them and for who said it. */
   #letGo(line: Said): void {
-    const { value } = this.held;
-    if (value.some((held) => answers(held, line))) this.held.value = value.filter((held) => !answers(held, line));
+    const waits = (held: Line) => held.kind === "said" && held.held && answers(held, line);
+    if (this.held.peek().some(waits)) this.held.value = this.held.peek().filter((held) => !waits(held));
+    if (line.from !== this.me || line.held) return;
+    this.#pending = this.#pending.filter((other) => !waits(other));
+    if (this.lines.peek().some(waits)) this.lines.value = this.lines.peek().filter((other) => !waits(other));
   }
 
   #entries(entries: readonly Entry[], fresh: boolean): void {
