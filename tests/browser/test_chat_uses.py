@@ -23,6 +23,8 @@ from site_rig import (
     sees,
 )
 
+from hongyan.bench.server import ServerProcess
+
 FILES = """([to, type, name, mime, data]) => {
     const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
     const carried = new DataTransfer();
@@ -222,6 +224,41 @@ async def test_BR17_a_day_is_jumped_to(demo: DemoServer, enter: Enter) -> None:
     days = alice.get_by_role("dialog").get_by_role("button", name=re.compile("^Jump to"))
     await days.and_(alice.locator(":enabled")).last.click()
     await sees(alice, "Hi Alice! Did you see the new message service?")
+
+
+async def test_BR20_a_server_is_set_up_and_joined_in_the_browser(
+    tmp_path: Path, enter: Enter
+) -> None:
+    chromium()
+    settings = ("accounts.registration=true",)
+    with ServerProcess(tmp_path / "data", core=None, settings=settings) as server:
+        base = f"http://127.0.0.1:{server.port}/"
+        root = await enter(base)
+        await root.get_by_role("button", name="Have a first-start code?").click()
+        await root.get_by_label("One-time code").fill(server.code)
+        await fill_in(root, "root", "Set up this server")
+        await expect(
+            row(root, "Saved messages").or_(root.get_by_text("No conversations yet")).first
+        ).to_be_visible(timeout=SLOW_MS)
+        ann = await enter(base)
+        await ann.get_by_role("button", name="New here? Create an account").click()
+        await fill_in(ann, "root", "Create account")
+        await expect(ann.get_by_text("This user name is taken.")).to_be_visible(timeout=SLOW_MS)
+        await fill_in(ann, "ann", "Create account")
+        await ann.get_by_role("button", name="New chat").click()
+        await ann.get_by_role("dialog").get_by_label("Name or user name").fill("root")
+        await ann.get_by_role("dialog").get_by_text("root").last.click()
+        await composer(ann).fill("Thank you for the server")
+        await composer(ann).press("Enter")
+        await expect(row(root, "ann")).to_contain_text("Thank you", timeout=SLOW_MS)
+
+
+async def fill_in(page: Page, user: str, send: str) -> None:
+    """The form of a new account, and off it goes."""
+    await page.get_by_label("User name").fill(user)
+    await page.get_by_label("Password", exact=True).fill("correct horse battery")
+    await page.get_by_label("Password, once more").fill("correct horse battery")
+    await page.get_by_role("button", name=send, exact=True).click()
 
 
 async def test_BR18_the_api_is_shown_by_files_of_this_server(

@@ -151,7 +151,8 @@ def _greet(config: Config, server: Server, links: Sequence[tuple[str, str]]) -> 
     elif server.first_code is not None:
         click.echo(
             "No administrator yet. Become one within 30 minutes (the code works once):\n\n"
-            f"  hongyan user claim --url {url} --code {server.first_code}\n"
+            f"  hongyan user claim --url {url} --code {server.first_code}\n\n"
+            f"or in a browser at {url}, where it says: Have a first-start code?\n"
         )
     click.echo(f"hongyan serves {url} from {config.data.dir}")
     sys.stdout.flush()
