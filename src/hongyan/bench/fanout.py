@@ -43,8 +43,9 @@ class FanoutResult(msgspec.Struct, frozen=True):
     kb_per_connection: float
 
 
-async def fill(data: Path, members: int) -> None:
+async def fill(data: Path, members: int, *, join_mode: str = "invite") -> None:
     """Write a data directory that holds one group of m0 (its owner) to m<members-1>."""
+    state = f'{{"title":"bench","owner":"m0","join_mode":"{join_mode}"}}'.encode()
     store = SqliteStore(data)
     try:
         now = time.time_ns() // 1_000_000
@@ -60,7 +61,7 @@ async def fill(data: Path, members: int) -> None:
                     at=now,
                     writes=(Write("created", b'{"title":"bench"}'),) if not start else (),
                     expect=0 if not start else -1,
-                    state=b'{"title":"bench","owner":"m0"}' if not start else None,
+                    state=state if not start else None,
                     members=tuple(
                         MemberChange(user=user, join=True, role=owner if user == "m0" else None)
                         for user in users
@@ -115,7 +116,7 @@ async def run(
     links[online // 2].on_deliver = load.got  # one listener's clock: the others are counted
     total = int(rate * seconds)
     took = await load.send(links[0], rate, total, size)
-    await _settle(tally, total * online)
+    await settle(tally, total * online)
     cpu = server.usage().cpu_s - start.cpu_s
     for link in links:
         link.transport.disconnect()
@@ -141,7 +142,8 @@ async def run(
     )
 
 
-async def _settle(tally: Tally, expected: int) -> None:
+async def settle(tally: Tally, expected: int) -> None:
+    """Wait until all has come, or nothing comes any more."""
     loop = asyncio.get_running_loop()
     seen, since = -1, loop.time()
     while tally.delivered < expected and loop.time() - since < PATIENCE_S:

@@ -15,6 +15,7 @@ import uvloop
 
 from hongyan.bench import chat as chat_bench
 from hongyan.bench import fanout as fanout_bench
+from hongyan.bench import supergroup as super_bench
 from hongyan.bench import sync as sync_bench
 from hongyan.bench.server import ServerProcess, cores, on_core
 from hongyan.cli.bench_live import live_command, login_command
@@ -47,7 +48,12 @@ def _measure(
     server_core, load_core = cores()
     with on_core(load_core), ServerProcess(data, core=server_core, settings=settings) as server:
         result: Any = uvloop.run(make(server))
-    document = {"cores": os.cpu_count(), "server_core": server_core, **msgspec.to_builtins(result)}
+    _print(result, as_json, out, server_core=server_core)
+    return result
+
+
+def _print(result: Any, as_json: bool, out: Path | None, **more: Any) -> None:
+    document = {"cores": os.cpu_count(), **more, **msgspec.to_builtins(result)}
     text = msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +63,6 @@ def _measure(
     else:
         for name, value in document.items():
             click.echo(f"{name:>22}  {value}")
-    return result
 
 
 def _shared(command: Callable[..., None]) -> Callable[..., None]:
@@ -117,6 +122,51 @@ def fanout(
             data,
         )
     sys.exit(0 if result.delivered == result.expected and not result.duplicates else 1)
+
+
+@bench.command()
+@click.option("--members", default=100_000, show_default=True, help="Of the large group.")
+@click.option("--online", default=1000, show_default=True, help="Of them, who listen.")
+@click.option("--rate", default=20.0, show_default=True, help="Sends a second.")
+@click.option("--seconds", default=15.0, show_default=True, help="Of sending, in each group.")
+@click.option("--joins", default=10_000, show_default=True)
+@_shared
+def supergroup(
+    members: int,
+    online: int,
+    rate: float,
+    seconds: float,
+    joins: int,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """A send to very many against one to as many as are online; then many join.
+
+    Exit status: 0 nothing lost and the ratio is at most 1.3.
+    """
+    if not 2 <= online <= members:
+        raise click.UsageError("--online is 2 to --members")
+    parts = []
+    for size in (online, members):
+        with tempfile.TemporaryDirectory(prefix="hongyan-bench-") as folder:
+            data = Path(folder)
+            click.echo(f"filling a group of {size:,}…", err=True)
+            uvloop.run(super_bench.fill(data, size))
+            server_core, load_core = cores()
+            server = ServerProcess(data, core=server_core, settings=super_bench.SETTINGS)
+            with on_core(load_core), server:
+                work = super_bench.send_to(
+                    server, members=size, online=online, rate=rate, seconds=seconds
+                )
+                parts.append(uvloop.run(work))
+                if size == members:
+                    joined = uvloop.run(super_bench.join_all(server, joins=joins, online=online))
+    small, large = parts
+    ratio = round(large.cpu_us_per_send / max(small.cpu_us_per_send, 0.1), 3)
+    result = super_bench.SuperResult(ratio, small, large, joined)
+    _print(result, as_json, out)
+    whole = all(part.delivered == part.expected for part in (small, large, joined))
+    sys.exit(0 if whole and not joined.failed and ratio <= 1.3 else 1)
 
 
 @bench.command("sync")
