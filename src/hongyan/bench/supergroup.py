@@ -1,7 +1,7 @@
 """A group of very many: a send against one to a small group, and ten thousand joins.
 
-Every joiner is a user of its own who connects, says hello, joins and hangs up, so the cost of a join
-holds that of a hello too; both are told.
+Every joiner is a user of its own who connects, says hello, joins and hangs up, so the cost of a
+join holds that of a hello too; both are told.
 """
 
 from __future__ import annotations
