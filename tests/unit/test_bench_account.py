@@ -11,7 +11,7 @@ import pytest
 
 from hongyan.bench.crowd import BenchError, client_frame, server_frames
 from hongyan.bench.live_account import LiveResult, _broken
-from hongyan.bench.live_room import Plan, Run
+from hongyan.bench.live_room import Phase, Plan, Run
 from hongyan.bench.live_viewers import Digest, Viewer, digest, seen
 from hongyan.bench.server import ServerProcess
 
@@ -163,3 +163,15 @@ def _result(**changes: Any) -> Any:
 def test_each_broken_promise_is_named(field: str, value: int) -> None:
     assert _broken(_result()) == []
     assert len(_broken(_result(**{field: value}))) == 1
+
+
+def _phase(p99: float, *, seconds: float = 10.0, late: float = 1.0) -> Phase:
+    fields: dict[str, Any] = dict.fromkeys(Phase.__struct_fields__, 0)
+    return Phase(**{**fields, "danmaku_p99_ms": p99, "seconds": seconds, "late_p99_ms": late})
+
+
+def test_times_are_judged_where_they_mean_something() -> None:
+    assert _broken(_result(phases=[_phase(200.0), _phase(219.0)])) == []
+    assert len(_broken(_result(phases=[_phase(200.0), _phase(300.0)]))) == 1
+    assert _broken(_result(phases=[_phase(200.0), _phase(300.0, late=400.0)])) == []
+    assert _broken(_result(phases=[_phase(200.0, seconds=1.0), _phase(300.0)])) == []

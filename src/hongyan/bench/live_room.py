@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -66,6 +67,7 @@ class Phase(msgspec.Struct, frozen=True):
     cpu_us_per_message: float
     cpu_us_per_item: float
     generator_cpu: float
+    late_p99_ms: float  # how late the generator was to do what was due
 
 
 class Run:
@@ -88,6 +90,7 @@ class Run:
         self.refused: Counter[str] = Counter()
         self.goodbyes: Counter[str] = Counter()
         self.acks: list[float] = []
+        self.late: list[float] = []
         self.delays: tuple[list[float], list[float]] = ([], [])
         self.later: list[tuple[float, Viewer]] = []
         self.healthy: list[Viewer] = []
@@ -246,6 +249,7 @@ class Run:
         while (now := _now()) - began < seconds:
             for source in sources:
                 for due in source.due(began, now):
+                    self.late.append(now - due)
                     source.act(due)
             self.turn(0.001)
             if seconds > 60 and now - last > 10:
@@ -256,7 +260,7 @@ class Run:
         dues = self.due[SAY]
         number = len(dues)
         dues.append(due)
-        speaker = self.speakers[number % len(self.speakers)]
+        speaker = _inside(self.speakers, number)
         op = f"m{number}"
         speaker.said.add(op)
         speaker.send(
@@ -269,7 +273,7 @@ class Run:
         number, n = len(dues), 1 + len(dues) % 3
         dues.append(due)
         self.liked.append(n)
-        self.healthy[number * 31 % len(self.healthy)].send(
+        _inside(self.healthy, number * 31).send(
             f'{{"t":"call","ref":{number + 1 << 2 | LIKE},"name":"room.like","op":"l{number}",'
             f'"log":"{self.log}","args":{{"n":{n}}}}}'.encode()
         )
@@ -279,7 +283,7 @@ class Run:
         dues = self.due[GIFT]
         number = len(dues)
         dues.append(due)
-        sender = self.healthy[number * 17 % len(self.healthy)]
+        sender = _inside(self.healthy, number * 17)
         message = (
             f'{{"t":"call","ref":{number + 1 << 2 | GIFT},"name":"room.gift","op":"g{number}",'
             f'"log":"{self.log}","args":{{"order":"g{number}","gift":"rose","count":1,"value":1}}}}'
@@ -294,6 +298,7 @@ class Run:
     def phase(self, seconds: float, stalled: int) -> Phase:
         """Send and measure."""
         self.acks.clear()
+        self.late.clear()
         for delays in self.delays:
             delays.clear()
         shown, messages = self._shown()
@@ -321,10 +326,23 @@ class Run:
             cpu_us_per_message=round(cpu / max(messages, 1) * 1e6, 2),
             cpu_us_per_item=round(cpu / max(shown, 1) * 1e6, 2),
             generator_cpu=round((time.process_time() - own) / took, 3),
+            late_p99_ms=_ms(self.late, 0.99),
         )
 
     def _shown(self) -> tuple[int, int]:
         return sum(v.got for v in self.viewers), sum(v.batches for v in self.viewers)
+
+
+_Any = TypeVar("_Any", bound=Viewer)
+
+
+def _inside(viewers: Sequence[_Any], number: int) -> _Any:
+    """The one whose turn it is, or the next who is in the room just now."""
+    for step in range(len(viewers)):
+        viewer = viewers[(number + step) % len(viewers)]
+        if viewer.inside:
+            return viewer
+    raise BenchError("nobody is in the room any more")
 
 
 class _Stallable(Viewer):
