@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from hongyan.adapters.sqlite import SqliteDirectory, SqliteStore
-from hongyan.bench.crowd import BenchError, Crowd, open_all
+from hongyan.bench.crowd import BenchError, Crowd, open_all, text_frame
 from hongyan.bench.links import percentile
-from hongyan.bench.quotes_viewers import Digest, Feed, Viewer
+from hongyan.bench.quotes_viewers import Digest, Feed, Viewer, encode
 from hongyan.bench.server import ServerProcess
 from hongyan.model.ids import TenantId, UserId, log_id
 from hongyan.ports import User
@@ -27,6 +27,8 @@ MOST_IN_CALL = 1_000
 WARM_UP_S = 1.0
 LATE, LATE_S = 20, 0.1  # viewers who come late, one after the other
 PATIENCE_S = 30.0
+BEAT_S = 10.0
+PING = text_frame(encode(f.Ping()))
 _now = time.perf_counter
 
 
@@ -121,6 +123,7 @@ class _Run:
         ]
         self._names = [f"{600_000 + n}.SH" for n in range(plan.symbols)]
         self._next = 0
+        self._beaten = _now()
 
     def token(self, user: str) -> str:
         return self.server.token(user)
@@ -168,6 +171,7 @@ class _Run:
         puts, fills = self.puts, self.fills
         most = min(MOST_IN_CALL, len(self._names))
         while (now := _now()) - began < seconds:
+            self._beat(now)
             if now - called >= CALL_S:
                 called = now
                 due = int((now - began) * rate) - (self.puts - puts)
@@ -179,8 +183,16 @@ class _Run:
             self.crowd.turn(0.002)
         return _now() - began
 
+    def _beat(self, now: float, every: float = BEAT_S) -> None:
+        """Say that all are alive."""
+        if now - self._beaten >= every:
+            self._beaten = now
+            for client in (self.feed, *self.viewers):
+                client.write(PING)
+
     def settle(self) -> float:
         """Wait until every viewer has everything; ms since the last put."""
+        self._beat(_now(), 0.0)
         began = max(self.newest.values())
         self.crowd.until(self._all_there, PATIENCE_S)
         return (_now() - began) * 1e3

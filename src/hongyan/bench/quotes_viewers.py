@@ -246,6 +246,9 @@ class Viewer(Client):
             self.inside = True
             self.head = frame.head
             self.desk.ready += 1
+        elif frame.head > self.head:  # committed meanwhile: read it
+            self.behind = frame.head
+            self.fetch()
         self.desk.joins.append(_now() - self.asked_at)
         self.desk.snapshot_bytes = max(self.desk.snapshot_bytes, size)
 
