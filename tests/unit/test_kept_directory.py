@@ -121,8 +121,21 @@ async def test_AD6_a_write_holds_at_once(rig: Rig) -> None:
     account = await rig.kept.user(MAIN, ALICE)
     assert account is not None
     await rig.kept.put_user(replace(account, disabled=True))
+    reads = len(rig.real.asked)
     again = await rig.kept.user(MAIN, ALICE)
     assert again is not None and again.disabled
+    assert len(rig.real.asked) == reads, "what was written is known"
+
+
+async def test_AD6_who_asked_before_a_write_in_the_same_turn_is_answered(rig: Rig) -> None:
+    first = asyncio.create_task(rig.kept.user(MAIN, ALICE))
+    await asyncio.sleep(0)
+    rig.bus.publish(Evicted(MAIN, ALICE, PHONE, 1, 206))
+    rig.kept._hint(Evicted(MAIN, ALICE, PHONE, 1, 206))
+    second = asyncio.create_task(rig.kept.user(MAIN, ALICE))
+    async with asyncio.timeout(5):
+        found = await asyncio.gather(first, second)
+    assert all(account is not None for account in found)
 
 
 async def test_AD6_a_read_that_a_write_overtook_is_not_kept(rig: Rig) -> None:
@@ -155,6 +168,24 @@ async def test_AD6_a_write_whose_outcome_is_unknown_leaves_nothing_known(rig: Ri
     rig.real.put_user = unknown  # type: ignore[method-assign]
     with pytest.raises(StoreDown):
         await rig.kept.put_user(replace(account, disabled=True))
+    again = await rig.kept.user(MAIN, ALICE)
+    assert again is not None and again.disabled
+
+
+async def test_AD6_of_two_writes_that_cross_none_is_taken_for_the_last(rig: Rig) -> None:
+    real, first = rig.real.put_user, asyncio.Event()
+
+    async def slow(user: User, **more: Any) -> None:
+        await real(user)
+        if user.name == "One":  # written first, answered last
+            await first.wait()
+
+    rig.real.put_user = slow  # type: ignore[method-assign]
+    one = asyncio.create_task(rig.kept.put_user(User(tenant=MAIN, user=ALICE, name="One")))
+    await asyncio.sleep(0)
+    await rig.kept.put_user(User(tenant=MAIN, user=ALICE, name="Two", disabled=True))
+    first.set()
+    await one
     again = await rig.kept.user(MAIN, ALICE)
     assert again is not None and again.disabled
 
@@ -218,6 +249,25 @@ async def test_AD7_of_two_at_the_same_moment_none_is_remembered(rig: Rig) -> Non
         await rig.admit(PHONE, 1)
     await rig.admit(PAD, 2)
     assert rig.real.admitted == [PHONE, PAD, PHONE, PAD]
+
+
+async def test_AD7_answers_in_another_order_leave_nothing_wrong(rig: Rig) -> None:
+    real, first = rig.real.admit, asyncio.Event()
+
+    async def slow(tenant: TenantId, user: UserId, device: Device, **more: Any) -> Any:
+        done = await real(tenant, user, device, **more)
+        if device.device == PHONE:  # admitted first, answered last
+            await first.wait()
+        return done
+
+    rig.real.admit = slow  # type: ignore[method-assign]
+    one = asyncio.create_task(rig.admit(PHONE, 1))
+    await asyncio.sleep(0)
+    assert await rig.admit(PAD, 2) == [PHONE]
+    first.set()
+    await one
+    with pytest.raises(Kicked):
+        await rig.admit(PHONE, 1)
 
 
 async def test_AD7_a_hint_that_comes_while_a_device_is_admitted_counts(rig: Rig) -> None:

@@ -27,22 +27,40 @@ Key = tuple[TenantId, UserId]
 
 
 class _Asked:
-    """A read on its way; spoiled by a write that began or ended meanwhile."""
+    """A read on its way; spoiled by a write that ended meanwhile."""
 
     __slots__ = ("answer", "spoiled")
 
-    def __init__(self, answer: asyncio.Future[User | None], spoiled: bool) -> None:
-        self.answer, self.spoiled = answer, spoiled
+    def __init__(self, answer: asyncio.Future[User | None]) -> None:
+        self.answer, self.spoiled = answer, False
 
 
-class _Moving:
-    """Writes of one user's devices on their way."""
+class _Writes:
+    """Writes on their way, of one user's account or devices."""
 
     __slots__ = ("count", "crossed")
 
     def __init__(self) -> None:
         self.count = 1
         self.crossed = False  # there were two at once, or another node wrote
+
+
+def _begin(table: dict[Key, _Writes], key: Key) -> None:
+    writes = table.get(key)
+    if writes is None:
+        table[key] = _Writes()
+    else:
+        writes.count += 1
+        writes.crossed = True
+
+
+def _end(table: dict[Key, _Writes], key: Key) -> bool:
+    """Whether it was alone: only then it is known what stands in the store."""
+    writes = table[key]
+    writes.count -= 1
+    if not writes.count:
+        del table[key]
+    return not writes.crossed
 
 
 class _Place(msgspec.Struct, frozen=True, gc=False):
@@ -64,8 +82,8 @@ class KeptDirectory:
         self._places: OrderedDict[Key, dict[DeviceId, _Place]] = OrderedDict()
         self._asked: dict[Key, _Asked] = {}
         self._batch: dict[Key, _Asked] = {}  # asked in this turn of the loop
-        self._writing: dict[Key, int] = {}  # writes on their way
-        self._moving: dict[Key, _Moving] = {}
+        self._writing: dict[Key, _Writes] = {}
+        self._moving: dict[Key, _Writes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.hits = self.misses = 0
         bus.subscribe(self._hint)
@@ -87,7 +105,7 @@ class KeptDirectory:
 
     def _ask(self, key: Key) -> _Asked:
         loop = asyncio.get_running_loop()
-        asked = _Asked(loop.create_future(), key in self._writing)
+        asked = _Asked(loop.create_future())
         self._asked[key] = asked
         if not self._batch:
             loop.call_soon(self._read_batch)
@@ -140,32 +158,21 @@ class KeptDirectory:
     async def put_user(self, user: User, *, create: bool = False) -> None:
         """See the port."""
         key = (user.tenant, user.user)
-        self._begin(key)
+        _begin(self._writing, key)
         try:
             await self._to.put_user(user, create=create)
         except BaseException:
-            self._end(key)
+            _end(self._writing, key)
+            self._forget(key)
             raise
-        if self._end(key):
+        self._forget(key)
+        if _end(self._writing, key):
             self._keep(key, user)
-
-    def _begin(self, key: Key) -> None:
-        """A write of this account begins: what is known, or being read, may be old."""
-        self._writing[key] = self._writing.get(key, 0) + 1
-        self._forget(key)
-
-    def _end(self, key: Key) -> bool:
-        """It ended; whether no other one is on its way."""
-        self._forget(key)
-        left = self._writing[key] - 1
-        if left:
-            self._writing[key] = left
-        else:
-            del self._writing[key]
-        return not left
 
     def _forget(self, key: Key) -> None:
         self._users.pop(key, None)
+        if key in self._batch:
+            return  # that read has not begun
         asked = self._asked.pop(key, None)
         if asked is not None:
             asked.spoiled = True
@@ -192,34 +199,17 @@ class KeptDirectory:
             if same and place.until > self._clock.monotonic():
                 return []
         alone = False
+        _begin(self._moving, key)
         try:
-            self._move(key)
             evicted = await self._to.admit(tenant, user, device, most=most, now_ms=now_ms)
             alone = True
         finally:
-            alone = self._moved(key) and alone
+            alone = _end(self._moving, key) and alone
             if not alone:
                 self._places.pop(key, None)
         if alone:
             self._place(key, device, most, evicted)
         return evicted
-
-    def _move(self, key: Key) -> None:
-        """A write of this user's devices begins."""
-        moving = self._moving.get(key)
-        if moving is None:
-            self._moving[key] = _Moving()
-        else:
-            moving.count += 1
-            moving.crossed = True
-
-    def _moved(self, key: Key) -> bool:
-        """It ended; whether it was alone."""
-        moving = self._moving[key]
-        moving.count -= 1
-        if not moving.count:
-            del self._moving[key]
-        return not moving.crossed
 
     def _place(self, key: Key, device: Device, most: int, evicted: list[DeviceId]) -> None:
         until = self._clock.monotonic() + KEEP_S
@@ -235,20 +225,20 @@ class KeptDirectory:
 
     async def revoke(self, tenant: TenantId, user: UserId, device: DeviceId) -> None:
         """See the port."""
-        self._move(key := (tenant, user))
+        _begin(self._moving, key := (tenant, user))
         try:
             await self._to.revoke(tenant, user, device)
         finally:
-            self._moved(key)
+            _end(self._moving, key)
             self._places.pop(key, None)
 
     async def forget_devices(self, tenant: TenantId, user: UserId) -> None:
         """See the port."""
-        self._move(key := (tenant, user))
+        _begin(self._moving, key := (tenant, user))
         try:
             await self._to.forget_devices(tenant, user)
         finally:
-            self._moved(key)
+            _end(self._moving, key)
             self._places.pop(key, None)
 
     # --- what is asked seldom -------------------------------------------------------------------
