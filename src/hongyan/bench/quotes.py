@@ -205,6 +205,7 @@ class _Run:
         return all(v.seq >= seq and v.fills == self.fills for v in self.viewers)
 
 
+# size: a table of what was counted
 def run(server: ServerProcess, plan: Plan) -> QuotesResult:
     """`server` serves a directory made by `fill`.
 
@@ -212,17 +213,7 @@ def run(server: ServerProcess, plan: Plan) -> QuotesResult:
         BenchError: the board could not be filled.
     """
     work = _Run(server, plan)
-    work.fill()
-    work.drive(WARM_UP_S, plan.rate)
-    work.joins.clear()
-    for viewer in work.viewers[-LATE:]:
-        viewer.subscribe()
-        work.drive(LATE_S, plan.rate)
-    work.settle()
-    for viewer in work.viewers:
-        viewer.frames = viewer.bytes = viewer.told = viewer.snapshots = 0
-        viewer.staleness.clear()
-    work.delays.clear()
+    _warm_up(work)
     puts, before, own, began = work.puts, server.usage(), time.process_time(), _now()
     settled = _steady(work)
     took, after = _now() - began, server.usage()
@@ -265,6 +256,22 @@ def run(server: ServerProcess, plan: Plan) -> QuotesResult:
         burst=burst,
         broken=_broken(work),
     )
+
+
+def _warm_up(work: _Run) -> None:
+    """Fill the board, have some come late, and begin to count."""
+    rate = work.plan.rate
+    work.fill()
+    work.drive(WARM_UP_S, rate)
+    work.joins.clear()
+    for viewer in work.viewers[-LATE:]:
+        viewer.subscribe()
+        work.drive(LATE_S, rate)
+    work.settle()
+    for viewer in work.viewers:
+        viewer.frames = viewer.bytes = viewer.told = viewer.snapshots = 0
+        viewer.staleness.clear()
+    work.delays.clear()
 
 
 def _steady(work: _Run) -> float:
