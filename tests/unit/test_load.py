@@ -154,6 +154,12 @@ def test_AD13_the_longest_queues_go_first_until_a_fifth_is_free() -> None:
     assert (guard.waiting, guard.closed) == (1050, 1)
 
 
+def test_AD13_a_fifth_is_free_afterwards() -> None:
+    guard = QueueGuard(1000)
+    look(guard, [Slow(150) for _ in range(8)])
+    assert guard.closed == 3
+
+
 def test_AD13_within_the_bound_nobody_goes() -> None:
     guard = QueueGuard(1000)
     peers = [Slow(500), Slow(500)]
