@@ -160,6 +160,28 @@ async function settings() {
   await escape();
 }
 
+/** The lobby, and the first of the rooms that the user moderates. */
+async function live() {
+  await page.evaluate(() => (location.hash = "#/live"));
+  await page.waitForSelector(".lobby");
+  await look("live rooms");
+  if (!(await page.locator(".card").count())) return;
+  await click(".card");
+  await page.waitForSelector(".talk-list .line");
+  await look("live room");
+  await click(".speak .icon-btn");
+  await click(".speak .like");
+  await look("live room: colours and gifts");
+  await page.locator(".line-more").first().click();
+  await page.waitForSelector("dialog.menu");
+  await look("live room: menu of a message");
+  await escape();
+  await click(".room-head .icon-btn", 2);
+  await page.waitForSelector(".manage");
+  await look("live room: moderation");
+  await escape();
+}
+
 try {
   await login();
   await list();
@@ -170,6 +192,7 @@ try {
   await thread(group, "group");
   await thread(direct, "direct");
   await settings();
+  await live();
 } catch (error) {
   console.error(`could not go on: ${error.message}`);
   grave ||= -1;

@@ -3,7 +3,7 @@
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import { reasonOf, status } from "../session/index.js";
-import { Icon, IconButton, toast } from "../ui/index.js";
+import { duration, Icon, IconButton, toast } from "../ui/index.js";
 import { CATALOGUE } from "./gifts.js";
 import { attempt } from "./moderating.js";
 import type { Position, Room } from "./room.js";
@@ -26,7 +26,7 @@ export function Input({ room, moderates, rise }: { room: Room; moderates: boolea
   const { muted_all: mutedAll, slow_s: slowS } = room.told.value;
   const left = room.left.value;
   const silent = mutedAll && !moderates;
-  const note = silent ? w.sayMutedAll : left ? (slowS && !moderates ? w.saySlow(left) : w.sayBlocked(left)) : "";
+  const note = silent ? w.sayMutedAll : left ? (slowS && !moderates ? w.saySlow(inWords(left)) : w.sayBlocked(inWords(left))) : "";
   const cut = status.value.state !== "open";
   const send = async () => {
     const said = text.value.trim();
@@ -80,7 +80,7 @@ export function Input({ room, moderates, rise }: { room: Room; moderates: boolea
           />
         </div>
         <button type="submit" class="speak-send" disabled={!text.value.trim() || Boolean(left) || silent || busy.value}>
-          {left ? <span class="speak-left">{left}</span> : <Icon name="send" size={20} />}
+          {left ? <span class="speak-left">{inWords(left)}</span> : <Icon name="send" size={20} />}
           <span class="unseen">{w.send}</span>
         </button>
       </form>
@@ -111,6 +111,11 @@ export function Input({ room, moderates, rise }: { room: Room; moderates: boolea
       </div>
     </div>
   );
+}
+
+/** 9 s, or 1:30. */
+function inWords(seconds: number): string {
+  return seconds < 60 ? words().slowS(seconds) : duration(seconds * 1000);
 }
 
 function Looks({ look }: { look: { value: { color: string; position: Position; open: boolean } } }) {
@@ -160,13 +165,13 @@ function Gifts({ room }: { room: Room }) {
           key={key}
           type="button"
           class="gift"
-          aria-label={w.giftSend(giftName(key, ""), value)}
           onClick={() => give(key, value)}
         >
+          <span class="unseen">{w.give} </span>
           <span class="gift-sign" aria-hidden="true">
             {sign}
           </span>
-          <span>{giftName(key, "")}</span>
+          <span>{giftName(key, "")} </span>
           <small>{value}</small>
         </button>
       ))}

@@ -16,6 +16,7 @@ const GAP_SHOWN_MS = 8_000;
 const MOST_HELD = 100;
 const EARLIER = 30; // durable entries shown to who comes
 const NO_ANSWER = 0;
+const TOO_FAST = 303; // code
 
 export type Position = Said["position"];
 
@@ -142,7 +143,9 @@ export class Room {
 
   #values(): void {
     const told = this.values.value.get("room") as Told | undefined;
-    if (told) this.told.value = told;
+    if (!told) return;
+    this.told.value = told;
+    this.#tick(); // slow mode may be over
   }
 
   #items(items: readonly LiveItem[], fresh: boolean): void {
@@ -196,6 +199,10 @@ export class Room {
     if (type === "changed") Object.assign(state, (body as unknown as { changes: RoomState }).changes);
     const { act, user, until = 0, on = true } = body as { act?: string; user?: string; until?: number; on?: boolean };
     if (user && act === "mute") state.muted = listed(state.muted, user, on ? until : undefined);
+    if (user === this.me && act === "mute") {
+      this.#blockedUntil = on ? until : 0;
+      this.#tick();
+    }
     if (user && act === "ban") state.banned = listed(state.banned, user, until);
     if (user && act === "unban") state.banned = listed(state.banned, user, undefined);
     this.state.value = state;
@@ -244,11 +251,19 @@ export class Room {
       await this.#call("room.say", { text, color, position });
       this.#saidAt = Date.now();
     } catch (error) {
-      if (error instanceof HttpRefusal && error.retryAfterMs) this.#blockedUntil = Date.now() + error.retryAfterMs;
+      if (error instanceof HttpRefusal && error.retryAfterMs) this.#blocked(error);
       throw error;
     } finally {
       this.#tick();
     }
+  }
+
+  /** Slow mode counts from what was said, also by another page of this person. */
+  #blocked({ code, retryAfterMs }: HttpRefusal): void {
+    const slowMs = this.told.value.slow_s * 1000;
+    const until = Date.now() + retryAfterMs;
+    if (code === TOO_FAST && slowMs) this.#saidAt = until - slowMs;
+    else this.#blockedUntil = until;
   }
 
   #tick = (): void => {
