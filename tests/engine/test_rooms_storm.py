@@ -244,3 +244,7 @@ def test_LR1_an_overload_does_not_make_itself_worse() -> None:
     assert pending.shed(Lane.NORMAL) is None
     assert [one.sender for one, _ in pending.take()] == [UserId("bob")]
     assert len(pending) == 0
+    for name in ("first", "second", "third"):
+        pending.add(item(name), live_module.Audience.ALL)
+    pending.shed(Lane.HIGH)
+    assert [one.sender for one, _ in pending.take()] == ["second", "third"]  # the oldest goes
