@@ -313,7 +313,7 @@ async def test_R13_heartbeats_go_on_however_slow_the_application_is(
         await play_on(server, *many, {"expect": {"t": "ping"}})
         replica = client.replica(A)
         assert replica is not None
-        assert replica.last == 10_001
+        await until(lambda: replica.last == 10_001)  # a busy machine pings before the last one
         assert len(replica.entries()) <= 63
         assert isinstance(await soon(anext(ignored)), events.Event)
 
