@@ -41,6 +41,8 @@ async def test_AD14_a_tenant_has_so_many_connections() -> None:
         assert said.reconnect_after_ms > 0
         for n in range(3):
             await rig.person(f"main{n}")  # others do not notice
+        shown = rig.node.metrics.render({}).decode()
+        assert 'hongyan_tenant_sessions{tenant="acme"} 2.0' in shown
         first.lose()
         fourth = await of_acme(rig, "d")
         await fourth.until(lambda x: isinstance(x, f.Welcome))

@@ -84,6 +84,13 @@ class Gateway(SingleRequests):
 
     def _show(self, metrics: Metrics) -> None:
         metrics.gauge("receivers", "Receivers without a session, now.", lambda: len(self.updates))
+        named = list(self._p.config.tenants)  # others would make a series for each
+        metrics.labelled(
+            "tenant_sessions",
+            "Open sessions of tenants with a quota of their own.",
+            "tenant",
+            lambda: {tenant: self._counts.of_tenant(tenant) for tenant in named},
+        )
         for shown in (self._p.load, self.admission, self._guard):
             shown.show(metrics)
 
