@@ -38,6 +38,7 @@ async def opened(host: Client, **more: Any) -> str:
     return ack.log
 
 
+# size: one story, to be read in one go
 @pytest.mark.parametrize("codec", ["json", "msgpack"])
 async def test_LV13_LV14_a_killed_server_loses_no_gift_and_no_total_that_was_settled(
     server: ServerProcess, codec: str

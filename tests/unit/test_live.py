@@ -76,26 +76,6 @@ def tick(live: LiveLog, now: float) -> None:
     live.end()
 
 
-def test_LV6_who_leaves_before_being_let_in_is_told() -> None:
-    live, told = room(), []
-    live.say(item())
-    peer: Any = FakePeer("bob")
-    for name in ("first", "second"):
-        live.join(
-            peer,
-            UserId("bob"),
-            rate=0,
-            host=False,
-            attached=lambda: told.append("in"),
-            gone=lambda name=name: told.append(name),
-        )
-    assert told == ["first"]
-    assert live.leave(peer)
-    tick(live, 1.0)
-    assert told == ["first", "second"]
-    assert not live.viewers
-
-
 def offs(frames: list[Any]) -> list[int]:
     return [i.off for frame in frames if isinstance(frame, f.Live) for i in frame.items]
 
