@@ -1,7 +1,8 @@
 /**
- * Messages over the stage. Nodes are pooled and moved by the browser's compositor (Web
- * Animations), so a busy main thread does not make them stutter. What finds no free lane within a
- * moment is not flown: all of it stands in the list beside.
+ * Messages over the stage, drawn on a canvas: each text is painted once into a picture of its own,
+ * and a frame only puts pictures. A hundred moving elements instead cost a hundred layers, which
+ * without a graphics card left 16 frames a second of 60 (docs/live-page.md). What finds no free
+ * lane within a moment is not flown: all of it stands in the list beside.
  */
 
 import type { Said } from "./lines.js";
@@ -14,7 +15,9 @@ const MOST_WAITING = 60;
 const PLACE_MS = 80; // between two looks for free lanes: each change of the page has its price
 const MOST_PLACED = 6; // per look
 const MOST_FLYING = 160;
-const PADDING = 8; // px on each side, as in the style sheet
+const PADDING = 8; // px on each side
+const STROKE = 3; // px around letters, so that they can be read on any film
+const MOST_SHARP = 2; // device pixels per px
 
 interface Waiting {
   line: Said;
@@ -24,8 +27,14 @@ interface Waiting {
 }
 
 interface Flying {
-  node: HTMLElement;
-  animation: Animation;
+  picture: HTMLCanvasElement;
+  width: number;
+  y: number;
+  /** Crosses the stage; else it stands in the middle. */
+  moves: boolean;
+  /** ms of the stage's clock. */
+  from: number;
+  until: number;
   off: number;
 }
 
@@ -37,7 +46,10 @@ export class Flyers {
   #bottom = new Rows();
   #waiting: Waiting[] = [];
   #flying = new Set<Flying>();
-  #pool: HTMLElement[] = [];
+  #frame = 0;
+  readonly #canvas = document.createElement("canvas");
+  readonly #pen = this.#canvas.getContext("2d");
+  #sharp = 1;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #paused = 0; // since when; 0 = moving
   #held = 0; // ms held so far
@@ -51,6 +63,7 @@ export class Flyers {
     /** Nothing crosses the stage: for those whom movement troubles. */
     private readonly still: boolean,
   ) {
+    box.append(this.#canvas);
     this.#sizes = new ResizeObserver(() => this.#measure());
     this.#sizes.observe(box);
     this.#measure();
@@ -59,7 +72,7 @@ export class Flyers {
   /** Fly a message, now or in a moment. */
   put(line: Said, own: boolean): void {
     if (this.#paused || document.hidden) return;
-    if (measure) measure.font = getComputedFont(this.#line);
+    if (measure) measure.font = fontOf(this.#line);
     const width = (measure?.measureText(line.text).width ?? line.text.length * 20) + 2 * PADDING;
     if (this.#waiting.length >= MOST_WAITING) {
       const at = this.#waiting.findIndex((waiting) => !waiting.own);
@@ -71,7 +84,7 @@ export class Flyers {
 
   /** Take a message off the stage. */
   drop(off: number): void {
-    for (const flying of [...this.#flying]) if (flying.off === off) this.#land(flying);
+    for (const flying of this.#flying) if (flying.off === off) this.#flying.delete(flying);
     this.#waiting = this.#waiting.filter(({ line }) => line.off !== off);
   }
 
@@ -83,15 +96,13 @@ export class Flyers {
       this.#held += now - this.#paused;
       this.#paused = 0;
     }
-    for (const { animation } of this.#flying) {
-      if (on) animation.pause();
-      else animation.play();
-    }
+    this.#draw();
   }
 
   clear(): void {
     this.#waiting = [];
-    for (const flying of [...this.#flying]) this.#land(flying);
+    this.#flying.clear();
+    this.#draw();
     this.#lanes.clear();
     this.#top.clear();
     this.#bottom.clear();
@@ -99,6 +110,7 @@ export class Flyers {
 
   close(): void {
     this.#sizes.disconnect();
+    cancelAnimationFrame(this.#frame);
     clearTimeout(this.#timer);
     this.clear();
   }
@@ -109,6 +121,9 @@ export class Flyers {
     this.#width = clientWidth;
     this.#height = clientHeight;
     this.#line = clientWidth < 560 ? 25 : 32;
+    this.#sharp = Math.min(MOST_SHARP, devicePixelRatio);
+    this.#canvas.width = Math.round(clientWidth * this.#sharp);
+    this.#canvas.height = Math.round(clientHeight * this.#sharp);
     this.clear(); // the lanes are others now
   }
 
@@ -133,37 +148,69 @@ export class Flyers {
       const lane = taken(this.#lanes.take(across, this.#width, width, now), late);
       if (lane < 0) return false;
       const y = 4 + (top + lane) * this.#line;
-      this.#fly(waiting, `translate3d(${this.#width}px,${y}px,0)`, `translate3d(${-width}px,${y}px,0)`, CROSS_MS);
+      this.#fly(waiting, y, true, now);
       return true;
     }
     const low = line.position === "bottom";
     const row = taken(low ? this.#bottom.take(bottom, now, STAY_MS) : this.#top.take(top, now, STAY_MS), late);
     if (row < 0) return false;
     const y = low ? this.#height - 4 - (row + 1) * this.#line : 4 + row * this.#line;
-    const where = `translate3d(${Math.max(0, (this.#width - width) / 2)}px,${y}px,0)`;
-    this.#fly(waiting, where, where, STAY_MS);
+    this.#fly(waiting, y, false, now);
     return true;
   }
 
-  #fly({ line, own }: Waiting, from: string, to: string, duration: number): void {
-    const node = this.#pool.pop() ?? document.createElement("span");
-    node.className = own ? "flyer flyer-own" : "flyer";
-    node.textContent = line.text;
-    node.style.color = line.color || "#ffffff";
-    this.box.append(node);
-    const animation = node.animate([{ transform: from }, { transform: to }], { duration });
-    const flying = { node, animation, off: line.off };
-    this.#flying.add(flying);
-    animation.onfinish = () => this.#land(flying);
+  #fly({ line, own, width }: Waiting, y: number, moves: boolean, from: number): void {
+    const until = from + (moves ? CROSS_MS : STAY_MS);
+    this.#flying.add({ picture: this.#paint(line, own, width), width, y, moves, from, until, off: line.off });
+    if (!this.#frame) this.#frame = requestAnimationFrame(this.#draw);
   }
 
-  #land(flying: Flying): void {
-    if (!this.#flying.delete(flying)) return;
-    flying.animation.onfinish = null;
-    flying.animation.cancel();
-    flying.node.remove();
-    this.#pool.push(flying.node);
+  /** The text as a picture. */
+  #paint(line: Said, own: boolean, width: number): HTMLCanvasElement {
+    const picture = document.createElement("canvas");
+    picture.width = Math.ceil(width * this.#sharp);
+    picture.height = Math.ceil(this.#line * this.#sharp);
+    const pen = picture.getContext("2d");
+    if (!pen) return picture;
+    pen.scale(this.#sharp, this.#sharp);
+    pen.font = fontOf(this.#line);
+    pen.textBaseline = "middle";
+    pen.lineJoin = "round";
+    pen.lineWidth = STROKE;
+    pen.strokeStyle = "rgb(0 0 0 / 62%)";
+    pen.strokeText(line.text, PADDING, this.#line / 2);
+    pen.fillStyle = line.color || "#ffffff";
+    pen.fillText(line.text, PADDING, this.#line / 2);
+    if (!own) return picture;
+    pen.strokeStyle = "rgb(255 255 255 / 85%)";
+    pen.lineWidth = 2;
+    pen.strokeRect(2, 2, width - 4, this.#line - 4);
+    return picture;
   }
+
+  /** One frame; as long as anything flies. */
+  #draw = (): void => {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    const { width: w, height: h } = this.#canvas;
+    const pen = this.#pen;
+    if (!pen) return;
+    pen.clearRect(0, 0, w, h);
+    const now = (this.#paused || performance.now()) - this.#held;
+    for (const flying of this.#flying) {
+      const { picture, width, moves, from, until, y } = flying;
+      if (now >= until) {
+        this.#flying.delete(flying);
+        continue;
+      }
+      const gone = ((now - from) * (this.#width + width)) / CROSS_MS;
+      const x = moves ? this.#width - gone : Math.max(0, (this.#width - width) / 2);
+      pen.drawImage(picture, Math.round(x * this.#sharp), Math.round(y * this.#sharp));
+    }
+    const up = String(this.#flying.size);
+    if (this.box.dataset["flying"] !== up) this.box.dataset["flying"] = up;
+    if (this.#flying.size && !this.#paused) this.#frame = requestAnimationFrame(this.#draw);
+  };
 }
 
 /** Which of the rows belong to what stands at the top, crosses, and stands at the bottom. */
@@ -179,8 +226,8 @@ function taken(place: number, late: boolean): number {
 
 const fonts = new Map<number, string>();
 
-/** The font of a flyer, as the style sheet has it. */
-function getComputedFont(line: number): string {
+/** The font for a height of line. */
+function fontOf(line: number): string {
   let font = fonts.get(line);
   if (!font) {
     const family = getComputedStyle(document.body).fontFamily;
