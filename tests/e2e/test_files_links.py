@@ -14,8 +14,8 @@ import pytest
 from files_rig import MAIN, Rig, picture
 
 from hongyan.engine.files_types import INLINE
-from hongyan.model.ids import UserId
-from hongyan.ports import User
+from hongyan.model.ids import DeviceId, UserId
+from hongyan.ports import Evicted, User
 from hongyan.transport.serve_files import disposition
 
 FILM = b"\0\0\0\x18ftypisom\0\0\0\0isommp42" + bytes(range(256)) * 1000
@@ -157,6 +157,7 @@ async def test_FU16_pictures_of_users_and_groups(rig: Rig) -> None:
     digest = view["blob"]["digest"]
     await rig.call("ann", "chat.update", {"avatar": digest}, log)
     await rig.directory.put_user(User(tenant=MAIN, user=UserId("ann"), avatar=digest))
+    rig.bus.publish(Evicted(MAIN, UserId("ann"), DeviceId("none"), 0, 0))  # not written by the node
     items = [{"log": log, "avatar": True}, {"user": "ann"}, {"user": "bob"}, {"user": "nobody"}]
     assert ["url" in link for link in await rig.links("bob", *items)] == [True, True, False, False]
     assert ["url" in link for link in await rig.links("eve", *items)] == [False, True, False, False]
