@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import WebSocket from "ws";
 
 import { createClient } from "../src/index.js";
-import { watch } from "../src/live.js";
+import { watch } from "@hongyan/sdk/live";
 import type { Json, SocketClass } from "../src/index.js";
 
 const [url, token, log] = process.argv.slice(2) as [string, string, string];
@@ -20,6 +20,7 @@ const client = createClient({
   webSocket: WebSocket as unknown as SocketClass,
 });
 await client.start();
+// [live]
 const room = await watch(client, log, {
   attached: ({ again, head, state }) => tell({ attached: again, head, title: (state as { title: string }).title }),
   items: (items) => tell({ items: items.map(({ off, type, from, body }) => ({ off, type, from, body })) }),
@@ -27,6 +28,7 @@ const room = await watch(client, log, {
   gap: (n, reason) => tell({ gap: n, reason }),
   entries: (entries) => tell({ entries: entries.map(({ seq, type, from }) => ({ seq, type, from })) }),
   ended: ({ name }) => tell({ ended: name }),
+  // [/live]
 }).catch((error: Error) => tell({ refused: error.name }));
 
 for await (const line of createInterface({ input: process.stdin })) {
