@@ -87,6 +87,7 @@ def _complete(viewer: Viewer, end: Viewer, work: Run) -> bool:
     return viewer.place == end.base and viewer.seq == end.seq and viewer.likes == work.likes
 
 
+# size: one line for each promise that is judged
 def _judge(
     work: Run,
     end: Viewer,

@@ -181,6 +181,7 @@ class _Room:
         return said, lags
 
 
+# size: one bench, told from its beginning to its end
 async def run(
     *,
     viewers: int,

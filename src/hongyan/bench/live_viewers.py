@@ -4,6 +4,8 @@ All viewers of a class are sent the same bytes, so a message is taken apart once
 it: `Digests` remembers what is in it by its bytes.
 """
 
+# size: a viewer and the crowd it belongs to share every counter
+
 from __future__ import annotations
 
 import time

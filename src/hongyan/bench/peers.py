@@ -171,6 +171,7 @@ class Bout:
                 return False
             self.crowd.turn(0.01)
 
+    # size: one measurement, told from its beginning to its end
     def measure(self, rate: int, seconds: float, size: int) -> tuple[Row, bool]:
         """One row, and whether the server is up to more."""
         per_message = len(self.listeners)

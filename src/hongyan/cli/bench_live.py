@@ -61,6 +61,7 @@ def write_out(document: object, as_json: bool, out: Path | None) -> None:
         click.echo(text)
 
 
+# size: the options and what is done with them
 @click.command("live")
 @click.option("--viewers", default=10_000, show_default=True, type=click.IntRange(4))
 @click.option("--rate", default=200.0, show_default=True, help="Danmaku a second.")

@@ -19,6 +19,7 @@ from hongyan.cli.bench_live import write_out
 NAMES = ("hongyan", "centrifuge", "centrifuge-merged", "websockets", "socketio", "null")
 
 
+# size: the options and what is done with them
 @click.command("peers")
 @click.option(
     "--programs",
