@@ -30,7 +30,8 @@ class Joins(msgspec.Struct, frozen=True):
     failed: int
     online: int  # members who are told of each
     seconds: float
-    per_minute: float
+    per_minute: float  # as the generator came to it
+    core_per_minute: float  # what the server's core had time for
     delivered: int
     expected: int
     gaps: int
@@ -102,6 +103,7 @@ async def join_all(server: ServerProcess, *, joins: int, online: int) -> Joins:
         online=online,
         seconds=round(took, 2),
         per_minute=round(joins / took * 60),
+        core_per_minute=round(60 * joins / max(cpu, 0.01)),
         delivered=tally.delivered,
         expected=done * online,
         gaps=tally.gaps,
