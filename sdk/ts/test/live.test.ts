@@ -257,6 +257,8 @@ describe("live logs", () => {
     const heard = [new Heard(), new Heard()];
     const rooms = [await watch(client, ROOM, heard[0]!.handlers), await watch(client, ROOM, heard[1]!.handlers)];
     rooms[0]!.close();
+    await client.query("row"); // what was sent before it has arrived
+    expect(server.viewers.size).toBe(1);
     server.speak();
     await until(() => heard[1]!.offs.length === 1);
     expect(heard[0]!.offs).toEqual([]);

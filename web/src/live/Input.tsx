@@ -2,7 +2,7 @@
 
 import { useSignal } from "@preact/signals";
 import { useRef } from "preact/hooks";
-import { reasonOf, status } from "../session/index.js";
+import { reasonOf } from "../session/index.js";
 import { duration, Icon, IconButton, toast } from "../ui/index.js";
 import { CATALOGUE } from "./gifts.js";
 import { attempt } from "./moderating.js";
@@ -27,7 +27,6 @@ export function Input({ room, moderates, rise }: { room: Room; moderates: boolea
   const left = room.left.value;
   const silent = mutedAll && !moderates;
   const note = silent ? w.sayMutedAll : left ? (slowS && !moderates ? w.saySlow(inWords(left)) : w.sayBlocked(inWords(left))) : "";
-  const cut = status.value.state !== "open";
   const send = async () => {
     const said = text.value.trim();
     if (!said || busy.value || left || silent) return;
@@ -67,7 +66,7 @@ export function Input({ room, moderates, rise }: { room: Room; moderates: boolea
             class="input"
             aria-label={w.sayLabel}
             aria-describedby="speak-note"
-            placeholder={note || (cut ? w.sayOffline : w.say)}
+            placeholder={note || (room.linked.value ? w.say : w.sayOffline)}
             maxLength={MOST}
             autocomplete="off"
             enterkeyhint="send"

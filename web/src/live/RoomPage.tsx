@@ -103,6 +103,9 @@ function Inside({ room, guest, moderates }: { room: Room; guest: boolean; modera
         <Stage room={room} hearts={(up) => (rise.current = up)} />
       </main>
       <aside class="room-side" aria-label={w.messages}>
+        <p role="status" class={room.linked.value ? "unseen" : "room-note"}>
+          {!room.linked.value && w.cutOff}
+        </p>
         {!open && <p class="room-note">{moderates ? w.closed : w.closedGone}</p>}
         <Pinned room={room} moderates={moderates} />
         {moderates && <Waiting room={room} />}

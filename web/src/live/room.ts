@@ -57,6 +57,8 @@ export class Room {
   readonly banners = signal<readonly Banner[]>([]);
   /** Messages left out lately, and in all. */
   readonly gap = signal({ n: 0, total: 0 });
+  /** The connection is there. */
+  readonly linked = signal(true);
   /** Seconds until one may speak. */
   readonly left = signal(0);
   readonly pinned = computed(() => this.values.value.get("pinned") as { text: string; author: string } | undefined);
@@ -75,6 +77,7 @@ export class Room {
   #combo = { key: "", id: "", at: 0 };
   #gapTimer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #off: (() => void) | undefined;
   readonly #seqs = new Set<number>(); // entries in the list
 
   constructor(
@@ -89,6 +92,7 @@ export class Room {
   /** Enter. What goes wrong is in `error`. */
   async enter(): Promise<void> {
     this.phase.value = "joining";
+    this.#off ??= this.client.on("status", ({ state }) => (this.linked.value = state === "open"));
     try {
       const watched = await watch(this.client, this.log, {
         attached: ({ items, values, state, again }) => {
@@ -97,6 +101,7 @@ export class Room {
             this.values.value = new Map(values);
             this.#values();
             this.phase.value = "in";
+            this.linked.value = true;
           });
           this.#items(items, again);
         },
@@ -120,6 +125,7 @@ export class Room {
   close(): void {
     this.#closed = true;
     this.#sendLikes();
+    this.#off?.();
     this.#watch?.close();
     this.#hearers.clear();
     clearTimeout(this.#flush);
