@@ -220,7 +220,6 @@ class Admission:
         calm = self._load.calm_s if self._load.level else 0.0
         free = now + len(self) / self._speed + calm
         self._booked = min(max(self._booked, free) + 1 / self._speed, now + self._latest_s)
-        ahead = (self._booked - now) * 1000
-        latest = int(self._latest_s * 1000)
-        after = max(int(ahead * random.uniform(0.5, 1.5)), LEAST_MS + random.randint(0, LEAST_MS))
-        return min(after, latest)
+        ahead = self._booked - now
+        after = int(random.uniform(ahead * 0.5, min(ahead * 1.5, self._latest_s)) * 1000)
+        return after if after > LEAST_MS else LEAST_MS + random.randint(0, LEAST_MS)
