@@ -171,7 +171,10 @@ class Admission(Section, frozen=True):
         Meta(description="Longest wait; who would wait longer is told at once when to come back."),
     ] = 8000
     most_retry_ms: Annotated[
-        Millis, Meta(description="Latest moment to come back that a client is told.")
+        int,
+        Meta(
+            ge=1000, le=86_400_000, description="Latest moment to come back that a client is told."
+        ),
     ] = 60_000
 
 
