@@ -145,6 +145,9 @@ def test_LR8_only_the_host_appoints_and_nobody_acts_on_those_above() -> None:
     for command in (c.Mute("host", 5), c.Ban("host"), c.Shadow("host"), c.Ban("bob")):
         with pytest.raises(RoleTooLow):
             world.call("mod", command)
+    for user, admin in (("root", True), ("host", False)):  # nobody at all acts on the host
+        with pytest.raises(RoleTooLow):
+            world.call(user, c.Ban("host"), admin=admin)
     world.call("host", c.Ban("bob"))
     assert "bob" not in world.roles
     full = World(moderators=2)
