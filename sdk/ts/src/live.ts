@@ -86,7 +86,12 @@ export async function watch(client: Client, log: string, options: WatchOptions =
   takeLiveFrames();
   await client.start();
   const watching = new Watching(client, core, log, options);
-  await watching.begin();
+  try {
+    await watching.begin();
+  } catch (error) {
+    watching.close();
+    throw error;
+  }
   return watching;
 }
 
@@ -107,7 +112,7 @@ class Watching implements Watch {
   #asking = false;
   #reading: Promise<void> | undefined;
   #error: Error | undefined;
-  readonly #seat: Seats;
+  #seat: Seats | undefined; // once it is known whose connection it is
   readonly #off: (() => void)[] = [];
 
   constructor(
@@ -115,9 +120,7 @@ class Watching implements Watch {
     private readonly core: Core,
     readonly log: string,
     private readonly options: WatchOptions,
-  ) {
-    this.#seat = new Seats(core, `${client.tenant}/${client.user}/${client.device} ${log}`);
-  }
+  ) {}
 
   async begin(): Promise<void> {
     const mine = <T extends { log: string }>(take: (what: T) => void) => (what: T) => {
@@ -140,6 +143,9 @@ class Watching implements Watch {
         else if (!this.live || client.welcome?.session !== this.#session) this.#again();
       }),
     );
+    await client.connected();
+    const { tenant, user, device } = client;
+    this.#seat = new Seats(this.core, `${tenant}/${user}/${device} ${this.log}`);
     await this.#seat.take();
     await this.#attach(true);
   }
@@ -153,7 +159,7 @@ class Watching implements Watch {
     if (this.#error) return;
     this.live = false;
     for (const off of this.#off.splice(0)) off();
-    this.#seat.leave(() => {
+    this.#seat?.leave(() => {
       const { line } = this.core;
       if (line.open) line.ask({ t: "unsubscribe", log: this.log }, ASK_MS).catch(() => {}); // gone anyway
     });
@@ -196,7 +202,6 @@ class Watching implements Watch {
         } catch (error) {
           if (!(error instanceof Refusal && error.retry)) {
             if (!first) this.#end(error as Error);
-            else this.close();
             throw error;
           }
           const pause = Math.max(error.retryAfterMs, backoffMs(tries));
