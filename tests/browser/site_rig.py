@@ -23,6 +23,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 REQUIRED = "HONGYAN_BROWSER_REQUIRED"
 LINK = re.compile(r"http://\S+/#enter=\S+")
 SLOW_MS = 20_000  # how long a busy machine may take for what a person sees
+expect.set_options(timeout=SLOW_MS)  # where a test names no other
 
 
 def chromium() -> str:
