@@ -41,6 +41,8 @@ async def test_T19_metrics_are_for_this_machine_directly(
     assert (got.status_code, got.text) == (200, "hongyan_up 1\n")
     assert got.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert_problem(await service.get("/metrics", **headers), 403, 209)
+    for host in ("evil.example", "evil.example:80", "192.168.1.5"):  # pointed here
+        assert_problem(await service.get("/metrics", Host=host), 403, 209)
 
 
 @pytest.mark.parametrize("proxies", [(), ("127.0.0.0/8",)])

@@ -235,11 +235,14 @@ class _Operator:
 
 
 def _is_direct_loopback(request: Request) -> bool:
-    """Whether this machine asks without a proxy in between, as far as a request can tell."""
+    """Whether this machine asks without a proxy in between, as far as a request can tell; and by
+    a name of its own, so that no page whose name was pointed here can (DNS rebinding)."""
     if request.client is None or any(name in request.headers for name in FORWARDING):
         return False
+    asked = request.url.hostname or ""
     try:
-        return ip_address(request.client.host).is_loopback
+        own = asked == "localhost" or ip_address(asked).is_loopback
+        return own and ip_address(request.client.host).is_loopback
     except ValueError:
         return False
 
