@@ -7,11 +7,13 @@ so; where HONGYAN_BROWSER_REQUIRED is set, as in CI, that is a failure.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 from site_rig import Enter, chromium
 
+RERUNS = 2  # a page that passes at the third try is slow, not wrong; all three show in the report
 FLAGS = [
     "--no-sandbox",  # tests run as root in CI
     "--disable-gpu",
@@ -24,6 +26,14 @@ FLAGS = [
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser, server and driver share the machine with whatever else runs there."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.flaky(reruns=RERUNS))
 
 
 @pytest.fixture
