@@ -242,21 +242,22 @@ async def test_D13_a_failed_migration_leaves_the_version_before_it(
 ) -> None:
     file = await filled(tmp_path)
     known = files.migrations()
-    bad = (2, "CREATE TABLE half (a); CREATE TABLE half (b);")
-    good = (2, "CREATE TABLE whole (a);")
+    now = known[-1][0]
+    bad = (now + 1, "CREATE TABLE half (a); CREATE TABLE half (b);")
+    good = (now + 1, "CREATE TABLE whole (a);")
 
     monkeypatch.setattr(files, "migrations", lambda: [*known, bad])
     with pytest.raises(StoreCorrupt, match="half"):
         SqliteStore(tmp_path)
     db = files.open_for_reading(tmp_path)
-    assert (files.version_of(db), files.pending(db)) == (1, [2])
+    assert (files.version_of(db), files.pending(db)) == (now, [now + 1])
     assert db.execute("SELECT count(*) FROM sqlite_master WHERE name='half'").fetchone() == (0,)
     db.close()
 
     monkeypatch.setattr(files, "migrations", lambda: [*known, good])
     await SqliteStore(tmp_path).close()
     db = files.open_for_reading(tmp_path)
-    assert (files.version_of(db), files.pending(db)) == (2, [])
+    assert (files.version_of(db), files.pending(db)) == (now + 1, [])
     db.close()
 
     monkeypatch.setattr(files, "migrations", lambda: known)

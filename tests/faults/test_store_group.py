@@ -161,7 +161,7 @@ async def test_D24_the_log_starts_over_though_commits_never_pause(
         await store.writer.put(lambda db: store.checkpointer.copy())  # inside the transaction
         await asyncio.gather(*futures)
         sizes.append(wal.stat().st_size)
-    grown = sizes[-1] > sizes[len(sizes) // 2]
+    grown = sizes[-1] > 1.5 * sizes[len(sizes) // 2]  # a page more is a bigger group, not a log
     await store.close()
 
     assert grown == (long > 100)
