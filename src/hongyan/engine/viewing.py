@@ -123,26 +123,22 @@ class Viewing:
         state, context = await self.admitted(caller, log)
         live, host = self.of(state), state.kind.shows_all(state.state, context)
         rate = 0 if host else self._rate(frame.rate, live.spec.rate)
-        answer = self._snapshot(live, state, context, frame, rate)
 
         def attached() -> None:
-            answer.items, answer.missed = live.catch_up(frame.epoch, frame.after)
-            answer.off, answer.seq = live.off, live.values.seq
-            answer.values, answer.head = live.values.all(), state.head
+            answer = self._snapshot(live, state, context, frame, rate)
             peer.answer(answer)  # before anything that comes from now on
             if frame.epoch != live.epoch:  # not who was here a moment ago
                 self._greet(live, state, context)
             if not here.done():
-                here.set_result(None)
+                here.set_result(answer)
 
         def gone() -> None:
             if not here.done():
                 here.set_exception(GoingAway("left before the log was watched; ask again"))
 
-        here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        here: asyncio.Future[Attached] = asyncio.get_running_loop().create_future()
         self.logs.join(live, peer, rate=rate, host=host, attached=attached, gone=gone)
-        await here
-        return answer
+        return await here
 
     async def admitted(self, caller: Caller, log: LogId) -> tuple[LogState, Context]:
         """A live log that the caller may watch, and as whom.
