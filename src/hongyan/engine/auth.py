@@ -358,11 +358,15 @@ class Authenticator:
         """All devices that ever logged in, newest login first."""
         return await self._directory.devices(identity.tenant, identity.user)
 
-    async def logout(self, identity: Identity, device: str) -> None:
-        """Forget this device's login: its token is refused from now on."""
-        await self._directory.revoke(
-            identity.tenant, identity.user, DeviceId(check(DEVICE, device, "device"))
-        )
+    async def logout(self, identity: Identity, device: str, *, epoch: int | None = None) -> Evicted:
+        """Forget this device's login: its token is refused from now on. Publish the hint: its
+        connections end. They are those up to the login `epoch`, where it is known which one is
+        ended; else up to now, as the device may hold a later login than who asks."""
+        device_id = DeviceId(check(DEVICE, device, "device"))
+        await self._directory.revoke(identity.tenant, identity.user, device_id)
+        if epoch is None:
+            epoch = max(identity.epoch, self._clock.now_ms())
+        return Evicted(identity.tenant, identity.user, device_id, epoch, Unauthenticated.code)
 
 
 def _names(claims: Claims) -> tuple[TenantId, UserId]:

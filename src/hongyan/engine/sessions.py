@@ -126,15 +126,14 @@ class Sessions:
             session = self._session(identity)
         return Access(identity=identity, token=token, renewed=session)
 
-    async def end(self, credential: str) -> Identity | None:
-        """Log the browser out; whose it was, None where the credential was worth nothing."""
+    async def end(self, credential: str) -> Evicted | None:
+        """Log the browser out. Publish the hint; None where the credential was worth nothing."""
         try:
             claims, _ = await self._tokens.verify(credential, self._clock.now_ms())
         except Unauthenticated:
             return None
         identity = _identity(claims)
-        await self._auth.logout(identity, identity.device)
-        return identity
+        return await self._auth.logout(identity, identity.device)
 
     async def _begin(self, token: str) -> Session:
         """Take the browser's place among the user's devices at once: a login that never

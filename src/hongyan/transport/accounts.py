@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import msgspec
@@ -10,9 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hongyan.model.errors import BadArgs, Unauthenticated
-from hongyan.model.ids import DeviceId
-from hongyan.ports import Evicted, Hint
+from hongyan.model.errors import BadArgs
+from hongyan.ports import Hint
 from hongyan.transport.audited import OWN, note, record
 from hongyan.transport.declare import Doc
 from hongyan.transport.requests import Requests, json_answer, op_of, route
@@ -168,10 +166,7 @@ class AccountRoutes:
         device = (await self._requests.body(request, LogoutRequest)).device or who.device
         if not device:
             raise BadArgs("device: which one?")
-        await self._auth.logout(who, device)
-        now = int(time.time() * 1000)  # the device may hold a later login than who asks
-        code = Unauthenticated.code
-        self._publish(Evicted(who.tenant, who.user, DeviceId(device), max(who.epoch, now), code))
+        self._publish(await self._auth.logout(who, device))
         return json_answer(Nothing())
 
 

@@ -165,7 +165,11 @@ def origin_allowed(head: Head, allowed: Sequence[str]) -> bool:
 
     The scheme is not compared with ours: behind a proxy that ends TLS we do not know it.
     """
-    origins = head.headers.get("origin")
+    return origin_fits(head.headers.get("origin", ()), head.get("host"), allowed)
+
+
+def origin_fits(origins: Sequence[str], host: str, allowed: Sequence[str]) -> bool:
+    """The same for the values of the headers Origin and Host of any request."""
     if not origins:
         return True
     if len(origins) != 1:
@@ -177,7 +181,7 @@ def origin_allowed(head: Head, allowed: Sequence[str]) -> bool:
     port = {"http": ":80", "https": ":443"}.get(scheme)
     if port is None:  # "null", extensions, files
         return False
-    host = head.get("host").lower()
+    host = host.lower()
     return bool(place) and place.removesuffix(port) == host.removesuffix(port)
 
 

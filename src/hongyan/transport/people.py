@@ -13,7 +13,7 @@ from starlette.routing import Route
 from hongyan.engine.auth import Identity
 from hongyan.model.errors import NoSuchEntry, Unauthenticated
 from hongyan.model.ids import DEVICE, DeviceId, TenantId, UserId, check
-from hongyan.ports import Device, Evicted, Hint, User
+from hongyan.ports import Device, Hint, User
 from hongyan.transport.audited import OWN
 from hongyan.transport.declare import Doc
 from hongyan.transport.requests import Requests, json_answer, route
@@ -114,9 +114,7 @@ class MeRoutes:
         known = {found.device: found for found in await self._auth.devices(who)}
         if device not in known:
             raise NoSuchEntry("no such device")
-        await self._auth.logout(who, device)
-        code = Unauthenticated.code
-        self._publish(Evicted(who.tenant, who.user, device, known[device].epoch, code))
+        self._publish(await self._auth.logout(who, device, epoch=known[device].epoch))
         return json_answer(DeviceGone(device))
 
 

@@ -7,7 +7,6 @@ same origin can send, besides an Origin that is the server's own.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hongyan.engine.identity import Identity
 from hongyan.engine.sessions import Session, Sessions
 from hongyan.model.errors import Forbidden, Kicked, Unauthenticated
-from hongyan.ports import Evicted, Hint
+from hongyan.ports import Hint
 from hongyan.transport import handshake as hs
 from hongyan.transport.audited import OWN, record
 from hongyan.transport.declare import Doc, Param
@@ -150,9 +148,9 @@ class SessionRoutes:
     async def end(self, request: Request) -> Response:
         """Log out: also the connections of this browser end."""
         _own_page(request)
-        who = await self._sessions.end(self._credential(request))
-        if who is not None:
-            self._publish(_evicted(who))
+        hint = await self._sessions.end(self._credential(request))
+        if hint is not None:
+            self._publish(hint)
         answer = json_answer({})
         self._forget(request, answer)
         return answer
@@ -192,25 +190,12 @@ def _name(secure: bool) -> str:
     return f"__Secure-{COOKIE}" if secure else COOKIE
 
 
-def _evicted(who: Identity) -> Evicted:
-    now = int(time.time() * 1000)  # the device may hold a later login than the cookie
-    return Evicted(who.tenant, who.user, who.device, max(who.epoch, now), Unauthenticated.code)
-
-
 def _own_page(request: Request) -> None:
     """Raises Forbidden for a page of another origin, whatever `allowed_origins` says."""
     if request.headers.get(GUARD) != "1":
         raise Forbidden("the header Hongyan-Request: 1 is needed")
-    head = hs.Head(
-        "POST",
-        PATH,
-        {
-            name: request.headers.getlist(name)
-            for name in ("origin", "host")
-            if name in request.headers
-        },
-    )
-    if not hs.origin_allowed(head, ()):
+    headers = request.headers
+    if not hs.origin_fits(headers.getlist("origin"), ", ".join(headers.getlist("host")), ()):
         raise Forbidden("only pages of this server log in here")
 
 
