@@ -43,6 +43,7 @@ export class Heads {
   #moved = new Map<string, Moved>();
   #rows = new Map<string, number>(); // of the sync that runs
   #before = new Map<string, Moved>(); // what had moved when it began
+  readonly viewed = new Set<string>(); // live logs: no row stands for who only watches them
   large: Map<string, number>;
 
   /** `token` of the last finished sync and `large` as they were saved, or nothing. */
@@ -58,7 +59,7 @@ export class Heads {
     const large = this.large.get(log);
     if (large !== undefined) {
       this.large.set(log, Math.max(large, head));
-    } else {
+    } else if (this.#moved.has(log) || !this.viewed.has(log)) {
       this.#raise(log, head, 0);
     }
   }

@@ -222,6 +222,7 @@ export class Session {
       case "result":
       case "attached": {
         const request = this.#requests.answered(frame.ref, frame.t);
+        if (frame.t === "attached") this.heads.viewed.add(frame.log);
         // else it was answered before, over another connection
         if (request) events.push({ t: "answered", request, answer: frame });
         return;

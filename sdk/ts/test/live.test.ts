@@ -231,6 +231,21 @@ describe("live logs", () => {
     expect(heard.seqs).toEqual([2, 3, 4, 5]);
   });
 
+  it("asks for no rows after the gifts of a room without one", async () => {
+    const [heard, , client] = await watching();
+    const pong = { t: "pong", now: 1, inbox: 1, digest: 0 }; // the server: no row has changed
+    const synced = () => server.frames.filter(({ t }) => t === "sync").length;
+    server.gift();
+    server.tell({ t: "behind", head: 2 });
+    await until(() => heard.seqs.length === 1);
+    server.tell(pong);
+    await client.query("row"); // what came before it is done
+    expect(synced()).toBe(0);
+    server.tell({ t: "deliver", log: "main/g/g1", entries: [{ ...server.gifts[0], type: "message" }] });
+    server.tell(pong);
+    await until(() => synced() === 1); // of any other log they are asked for
+  });
+
   it("ends where somebody is sent away, and says why it cannot begin", async () => {
     const [heard, room, client] = await watching();
     server.tell({ t: "signal", name: "dismissed", user: "alice", body: {} });
