@@ -101,7 +101,9 @@ def in_thread(front: Front) -> Iterator[Front]:
 async def serve(port: int, message_bytes: int) -> None:
     """Until SIGTERM or SIGINT."""
     limits = Limits(connections_per_ip=0)  # a suite comes from one address
-    front = echo_front(Server(port=port), limits, Terms(message_bytes=message_bytes))
+    front = echo_front(
+        Server(port=port), limits, Terms(message_bytes=message_bytes, close_timeout_s=1.0)
+    )
     await front.start()
     print(f"listening on {front.port}", flush=True)
     end = asyncio.Event()

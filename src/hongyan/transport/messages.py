@@ -1,11 +1,13 @@
-"""WebSocket frames in, whole messages out: what RFC 6455 asks for beyond parsing a frame.
+"""WebSocket frames in, whole messages out: what RFC 6455 asks for, judged.
 
-No socket and no clock. picows parses frames, unmasks them and refuses bad opcodes, unmasked or
-oversized frames and long or fragmented control frames; everything that needs to know more than
-one frame is judged here.
+No socket and no clock. picows only finds the payload of a frame and unmasks it: what a frame's
+first bytes may say is judged here before picows sees them, and so is everything that needs to
+know more than one frame.
 """
 
 from __future__ import annotations
+
+import codecs
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -22,6 +24,10 @@ TRY_LATER = 1013
 
 # RFC 6455 section 7.4 and IANA's registry: those that may stand in a close frame.
 _REGISTERED = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
+
+_UTF8 = codecs.getincrementaldecoder("utf-8")
+_KINDS = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
+LONGEST_HEAD = 14  # bytes before a client's payload: kind, size in 8 bytes, mask
 
 
 class Violation(Exception):
@@ -43,6 +49,40 @@ def header(kind: int, size: int) -> bytes:
     return bytes((0x80 | kind, 127)) + size.to_bytes(8, "big")
 
 
+def frame_size(start: bytes, most: int) -> int | None:
+    """Bytes of the client's frame that begins with `start`, its head included.
+
+    None: too little of it is there; LONGEST_HEAD bytes are always enough. What is wrong is told
+    with the first two bytes where they say so.
+
+    Raises:
+        Violation: 1002 for a reserved bit or opcode, no mask, a long or fragmented control frame,
+            a size in more bytes than it needs; 1009 for a payload of more than `most` bytes.
+    """
+    if len(start) < 2:
+        return None
+    first, second = start[0], start[1]
+    kind, size = first & 0xF, second & 0x7F
+    if first & 0x70:
+        raise Violation(PROTOCOL_ERROR, "no extension was agreed on: reserved bit")
+    if kind not in _KINDS:
+        raise Violation(PROTOCOL_ERROR, f"opcode {kind:#x} is reserved")
+    if not second & 0x80:
+        raise Violation(PROTOCOL_ERROR, "a client's frames are masked")
+    if kind >= CLOSE and (size > 125 or not first & 0x80):
+        raise Violation(PROTOCOL_ERROR, "a control frame is whole and has at most 125 bytes")
+    wide = {126: 2, 127: 8}.get(size, 0)
+    if wide:
+        if len(start) < 2 + wide:
+            return None
+        size = int.from_bytes(start[2 : 2 + wide], "big")
+        if size >> 63 or size < (126 if wide == 2 else 1 << 16):
+            raise Violation(PROTOCOL_ERROR, "a size is written in as few bytes as it needs")
+    if size > most and kind < CLOSE:
+        raise Violation(TOO_BIG, f"a message has at most {most} bytes")
+    return 2 + wide + 4 + size
+
+
 class Messages:
     """Put the fragments of one connection together; at most `most` bytes are held.
 
@@ -50,20 +90,22 @@ class Messages:
     use: nothing that follows can be trusted.
     """
 
-    __slots__ = ("_kind", "_most", "_parts")
+    __slots__ = ("_kind", "_most", "_parts", "_text")
 
     def __init__(self, most: int) -> None:
         """`most` bounds a whole message in bytes."""
         self._most = most
         self._kind = 0  # opcode of the message that is being put together, 0 = none
         self._parts = bytearray()
+        self._text: codecs.IncrementalDecoder | None = None  # of a fragmented text
 
     def feed(self, kind: int, fin: bool, data: bytes) -> tuple[int, bytes] | None:
         """Take a data frame; return (TEXT or BINARY, payload) when it ends a message.
 
         Raises:
-            Violation: 1002 for a fragment out of place, 1007 for text that is not UTF-8, 1009
-                for a message over the bound (before its bytes are kept).
+            Violation: 1002 for a fragment out of place, 1007 for text that is not UTF-8 (with
+                the fragment in which no end could mend it), 1009 for a message over the bound
+                (before its bytes are kept).
         """
         if fin and kind != CONTINUATION and not self._kind:  # hot: the usual, whole message
             if len(data) > self._most:
@@ -82,15 +124,19 @@ class Messages:
             raise Violation(PROTOCOL_ERROR, "new message inside a fragmented one")
         else:
             self._kind = kind
+            self._text = _UTF8() if kind == TEXT else None
         if len(self._parts) + len(data) > self._most:
             raise Violation(TOO_BIG, f"a message has at most {self._most} bytes")
+        if self._text is not None:
+            try:
+                self._text.decode(data, fin)
+            except UnicodeDecodeError:
+                raise Violation(BAD_TEXT, "text is not UTF-8") from None
         self._parts += data
         if not fin:
             return None
         kind, whole = self._kind, bytes(self._parts)
-        self._kind, self._parts = 0, bytearray()
-        if kind == TEXT:
-            _check_text(whole)
+        self._kind, self._parts, self._text = 0, bytearray(), None
         return kind, whole
 
 

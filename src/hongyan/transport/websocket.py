@@ -26,10 +26,10 @@ from picows import (
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
 )
-from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not public, see ADR 0030
 
 from hongyan.model.errors import Refusal
 from hongyan.transport import messages as ws
+from hongyan.transport.framewise import QUIET, Framewise
 from hongyan.transport.handshake import Upgrade
 from hongyan.wire.codec import Codec
 
@@ -37,6 +37,7 @@ log = structlog.get_logger(__name__)
 
 WS_PATH = "/v1/ws"
 HIGH_WATER = 64 * 1024  # bytes the peer has not taken, above which nothing is read from it
+GRACE_S = 0.05  # from a close frame for a fault to the end of TLS
 DISCARD = 1024 * 1024  # bytes read and thrown away while we wait for the peer's close
 CONTROL_BURST, CONTROL_RATE = 256.0, 32.0  # control frames and empty fragments: at once, per second
 COPIED = 8192  # bytes: picows copies a message up to this, with its header
@@ -117,6 +118,21 @@ class Connection(WSListener):
         self._transport.send_close(code, ws.reason_bytes(reason))  # type: ignore[arg-type]
         self._wait_for_end(self._transport)
 
+    def fail(self, code: int, reason: str) -> None:
+        """Close when the stream cannot be trusted: say so, then no more, and read no more of it.
+
+        The end of our side comes at once, the peer's bytes are still taken: a socket that is
+        closed with bytes unread resets, and the peer may never see why.
+        """
+        self.close(code, reason)
+        transport = self._transport
+        if transport is None or transport.underlying_transport.is_closing():
+            return
+        if transport.underlying_transport.can_write_eof():
+            transport.underlying_transport.write_eof()
+        else:  # TLS has no half of a connection
+            self._loop.call_later(GRACE_S, transport.disconnect)
+
     def send(self, kind: WSMsgType, message: bytes) -> None:
         """Write one message. After the handshake.
 
@@ -153,8 +169,6 @@ class Connection(WSListener):
             self._discard(transport, kind, frame)
             return
         try:
-            if frame.rsv1 or frame.rsv2 or frame.rsv3:
-                raise ws.Violation(ws.PROTOCOL_ERROR, "no extension was agreed on: reserved bit")
             data = frame.get_payload_as_bytes()
             if kind > ws.BINARY:
                 self._control(transport, kind, data)
@@ -198,7 +212,12 @@ class Connection(WSListener):
         if kind == ws.PING:
             transport.send_pong(data)
         elif kind == ws.CLOSE:
-            code = ws.close_code(data)
+            try:
+                code = ws.close_code(data)
+            except ws.Violation as why:
+                self.close(why.code, why.reason)
+                transport.disconnect()  # it has closed: nothing else is to come
+                return
             self._closing = True
             answer = ws.NORMAL if code == ws.NO_STATUS else code
             transport.send_close(answer)  # type: ignore[arg-type]
@@ -253,7 +272,12 @@ class WebSocketLink(Connection):
 
         May call `Peer.writable(False)` before it returns. `message` is not kept.
         """
-        if not self._closing and self._transport is not None:
+        transport = self._transport
+        if transport is None or self._closing:
+            return
+        if len(message) <= COPIED:  # hot: all but a few
+            transport.send(self._send_as, message)
+        else:
             self.send(self._send_as, message)
 
     def opened(self) -> None:
@@ -314,27 +338,7 @@ class GatewayEndpoint:
         return WebSocketLink(upgrade.ip, self.terms, self._gateway, codec)
 
 
-class _Quiet:
-    """The logger picows gets: what a peer does wrong is not an error of the server.
-
-    Not a logging.Logger, of which picows makes a child per connection (and keeps it there).
-    """
-
-    def isEnabledFor(self, level: int) -> bool:
-        return False
-
-    def debug(self, *args: object) -> None: ...
-
-    info = warning = error = log = debug
-
-    def exception(self, text: str, *args: object) -> None:
-        log.exception(text, *args)
-
-
-_QUIET = _Quiet()
-
-
-def picows_protocol(upgrade: Upgrade, connection: Connection, terms: Terms) -> WSProtocol:
+def picows_protocol(upgrade: Upgrade, connection: Connection, terms: Terms) -> Framewise:
     """picows' server protocol for an accepted handshake; feed it `replay(upgrade)` first.
 
     Arguments by position, as picows' own `ws_create_server` gives them; a test pins them.
@@ -346,12 +350,15 @@ def picows_protocol(upgrade: Upgrade, connection: Connection, terms: Terms) -> W
         assert response.status is HTTPStatus.SWITCHING_PROTOCOLS
         return WSUpgradeResponseWithListener(response, connection)
 
-    return WSProtocol(
+    return Framewise(
+        connection,
+        terms.message_bytes,
+        len(replay(upgrade)),
         None,  # host and port: of a client
         None,  # path: of a client
         False,  # is a client
         answer,
-        _QUIET,
+        QUIET,
         True,  # disconnect on an exception: only a backstop, no callback here raises
         None,  # handshake timeout: the head has already come
         False,  # automatic ping: the session's heartbeat finds dead peers

@@ -1,0 +1,135 @@
+"""picows, one frame at a time.
+
+picows parses a frame ahead: with a fault in the next one it drops the good one before it and
+answers by itself, and a second close frame spoils the answer to the first. So here the bytes of
+a read are given to it frame by frame, and the first bytes of each are judged before. What it
+gets is well formed; a read that holds just one short frame, which is most of them, costs two
+comparisons.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import structlog
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not public, see ADR 0030
+
+from hongyan.transport import messages as ws
+
+log = structlog.get_logger(__name__)
+
+THROWN = 1024 * 1024  # bytes read and thrown away after a fault, until the peer is gone
+_USUAL = frozenset({0x80 | kind for kind in (ws.TEXT, ws.BINARY, ws.PING, ws.PONG)})
+
+
+class Owner(Protocol):
+    """Whose connection it is."""
+
+    def fail(self, code: int, reason: str) -> None:
+        """The peer sent a frame that may not be; nothing after it will be given."""
+        ...
+
+
+class Framewise(WSProtocol):  # type: ignore[misc]  # picows gives no types for it
+    """A server's protocol; `owner.fail` is called at most once."""
+
+    __slots__ = ("_head", "_left", "_most", "_owner", "_room", "_thrown")
+
+    def __init__(self, owner: Owner, most: int, before: int, *args: Any) -> None:
+        """`most` bytes have a payload; `before` the first frame so many bytes of a request come.
+
+        `args` are picows' own.
+        """
+        super().__init__(*args)
+        self._owner = owner
+        self._most = most
+        self._left = before  # bytes of the frame that is being read, which are still to come
+        self._head = b""  # the beginning of a frame that did not say its size yet
+        self._room: memoryview | None = None  # what is being read into
+        self._thrown = -1  # counts, once there was a fault
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        """Room for the next read."""
+        room: memoryview = super().get_buffer(size_hint)
+        self._room = room
+        return room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes were read into what `get_buffer` gave."""
+        room, self._room = self._room, None
+        assert room is not None
+        if self._thrown >= 0:
+            self._throw(nbytes)
+        elif self._left >= nbytes:  # the middle of a long frame
+            self._left -= nbytes
+            super().buffer_updated(nbytes)
+        elif (  # hot: one whole short frame
+            not self._left
+            and not self._head
+            and 6 <= nbytes <= 131
+            and room[1] == 0x80 + nbytes - 6
+            and room[0] in _USUAL
+            and nbytes - 6 <= self._most
+        ):
+            super().buffer_updated(nbytes)
+        else:
+            self._one_by_one(bytes(room[:nbytes]))
+
+    def _one_by_one(self, data: bytes) -> None:
+        """Give `data`, which already stands in picows' buffer, up to the end of each frame."""
+        at, in_place = 0, True
+        while at < len(data) and not self.transport.underlying_transport.is_closing():
+            if not self._left:
+                start = self._head + data[at : at + ws.LONGEST_HEAD]
+                try:
+                    size = ws.frame_size(start, self._most)
+                except ws.Violation as why:
+                    self._thrown = len(data) - at
+                    self._owner.fail(why.code, why.reason)
+                    return
+                if size is None:  # so `start` ends where the data ends
+                    self._left, self._head = len(data) - at, start
+                else:
+                    self._left, self._head = size - len(self._head), b""
+            end = min(at + self._left, len(data))
+            self._left -= end - at
+            self._give(data[at:end], in_place)
+            at, in_place = end, False
+
+    def _give(self, piece: bytes, in_place: bool) -> None:
+        """Let picows read `piece`; what came first in a read is where it has to be."""
+        if in_place:
+            super().buffer_updated(len(piece))
+            return
+        while piece:
+            room = super().get_buffer(-1)
+            size = min(len(room), len(piece))
+            room[:size] = piece[:size]
+            super().buffer_updated(size)
+            piece = piece[size:]
+
+    def _throw(self, nbytes: int) -> None:
+        """Nothing that comes after a fault can be trusted."""
+        self._thrown += nbytes
+        if self._thrown > THROWN:
+            self.transport.disconnect(False)
+
+
+class _Quiet:
+    """The logger picows gets: what a peer does wrong is not an error of the server.
+
+    Not a logging.Logger, of which picows makes a child per connection (and keeps it there).
+    """
+
+    def isEnabledFor(self, level: int) -> bool:
+        return False
+
+    def debug(self, *args: object) -> None: ...
+
+    info = warning = error = log = debug
+
+    def exception(self, text: str, *args: object) -> None:
+        log.exception(text, *args)
+
+
+QUIET = _Quiet()
