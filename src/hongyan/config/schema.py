@@ -44,8 +44,13 @@ class Server(Section, frozen=True):
     tls_key: Annotated[str, Meta(description="PEM file with the private key of `tls_cert`.")] = ""
     backlog: Annotated[
         int,
-        Meta(ge=1, le=65535, description="Listen backlog; a small one slows a reconnect storm."),
-    ] = 4096
+        Meta(
+            ge=1,
+            le=65535,
+            description="Connects that may wait to be accepted; few slow a reconnect storm. On"
+            " Linux more than `net.core.somaxconn` take further listening sockets, at most 16.",
+        ),
+    ] = 32_768
     allowed_origins: Annotated[
         tuple[str, ...],
         Meta(

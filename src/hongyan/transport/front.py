@@ -28,6 +28,8 @@ SPARE_FDS = 128  # for the store, logs, name look-ups and requests to others
 TLS_LOOK_S = 5.0
 UNSENT = 64 * 1024  # bytes of a connection that wait in the kernel, which else takes megabytes
 _MOST_FDS = 1 << 20  # a hard limit of a thousand million would only slow others down
+_MOST_LISTENERS = 16  # of one address
+_SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 
 class CannotListen(Exception):
@@ -97,6 +99,8 @@ class Front:
         try:
             for sock in self._sockets:
                 self._servers.append(await self._serve(loop, sock))
+                for other in more_listeners(sock, self._server.backlog):
+                    self._servers.append(await self._serve(loop, other))
         except OSError as exc:  # two servers that bind at once: the second may not listen
             for server in self._servers:
                 server.close()
@@ -206,13 +210,15 @@ async def bind(server: Server) -> list[socket.socket]:
     return sockets
 
 
-def _listening(family: int, address: object) -> socket.socket:
+def _listening(family: int, address: object, *, shared: bool = False) -> socket.socket:
     """A bound socket. Linux gives what is set here to every accepted connection, which saves
-    system calls per connection."""
+    system calls per connection. `shared`: others on the address are shared too."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -231,6 +237,25 @@ def _listening(family: int, address: object) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def more_listeners(sock: socket.socket, backlog: int) -> list[socket.socket]:
+    """Further sockets on the address of one that listens, so that all their queues together take
+    `backlog` connects; not listening yet.
+
+    The kernel cuts each queue to somaxconn, throws away the connects above it, and those come
+    again only after 1, 3, 7 … seconds: a server that has time by then waits for them too. The
+    first socket listens before it is shared, so a second server still finds the port taken.
+    """
+    try:
+        one = int(_SOMAXCONN.read_text())
+    except (OSError, ValueError):  # not Linux: there sharing would not spread the connects
+        return []
+    count = min(-(-backlog // max(one, 1)), _MOST_LISTENERS) - 1
+    if count < 1 or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return []
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return [_listening(sock.family, sock.getsockname(), shared=True) for _ in range(count)]
 
 
 def _why(host: str, port: int, exc: OSError) -> str:
