@@ -15,8 +15,9 @@ from hongyan.adapters.memory.clock import ManualClock
 from hongyan.adapters.memory.directory import MemoryDirectory
 from hongyan.adapters.memory.store import MemoryStore
 from hongyan.engine import live as live_module
-from hongyan.engine.live import Counters, LiveLog
+from hongyan.engine.live import LiveLog
 from hongyan.engine.live_logs import SLICE, LiveLogs
+from hongyan.engine.ticks import Counters
 from hongyan.model.errors import Overloaded
 from hongyan.model.ids import LogId, UserId
 from hongyan.model.live import Lane, LiveSpec
@@ -210,6 +211,8 @@ async def test_LR13_a_hot_room_gives_way_to_what_else_is_to_be_done() -> None:
     live = logs.hold(LogId("main/r/1"), LiveSpec(tick_ms=50))
     for number in range(VIEWERS):
         peer: Any = FakePeer(f"u{number}")
+        peer.ok = number % 2 == 0
+        peer.write = lambda message: woken.append(1)
         logs.join(live, peer, rate=0, host=False, attached=lambda: None)
     done: list[int] = []
 

@@ -10,9 +10,10 @@ import pytest
 
 from hongyan.adapters.memory.clock import ManualClock
 from hongyan.engine import live as live_module
-from hongyan.engine.live import MOST_PENDING, SKIP_BYTES, THIN_BYTES, Counters, LiveLog
+from hongyan.engine.live import MOST_PENDING, SKIP_BYTES, THIN_BYTES, LiveLog
 from hongyan.engine.live_logs import LiveLogs
 from hongyan.engine.sampling import Sampler
+from hongyan.engine.ticks import Counters
 from hongyan.engine.values import Values
 from hongyan.model.errors import Full, Overloaded
 from hongyan.model.ids import DeviceId, LogId, OpId, UserId
@@ -40,19 +41,23 @@ class FakePeer:
         self.codec = codec
         self.closed: Any = None
         self.messages = 0
+        self.ok, self.link = False, self  # False: what is for it waits in the session's queue
+        self.written: list[bytes] = []
         self.read()
+
+    def write(self, message: bytes) -> None:
+        self.written.append(message)
 
     def close(self, why: Any, *, reconnect_after_ms: int) -> None:
         self.closed = (type(why).__name__, reconnect_after_ms)
 
     def read(self) -> list[Any]:
         """The frames of all messages that wait."""
-        frames: list[Any] = []
-        self.messages = 0
         while (message := self.session.take()) is not None:
-            self.messages += 1
-            frames += self.codec.decode_server(message)
-        return frames
+            self.written.append(message)
+        messages, self.written = self.written, []
+        self.messages = len(messages)
+        return [frame for message in messages for frame in self.codec.decode_server(message)]
 
 
 def item(user: str = "bob", lane: Lane = Lane.NORMAL, text: str = "hi", op: str = "") -> LiveItem:
@@ -72,7 +77,11 @@ def watch(live: LiveLog, user: str, *, rate: int = 0, host: bool = False, codec:
 
 def tick(live: LiveLog, now: float) -> None:
     for viewer in live.begin(now):
-        live.give(viewer, now)
+        peer: Any = viewer.peer
+        if peer.ok and (message := live.straight(viewer)) is not None:
+            peer.write(message)
+        else:
+            live.give(viewer, now)
     live.end()
 
 

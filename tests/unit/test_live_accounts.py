@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from test_live import JSON, MSGPACK, ROOM, FakePeer, gaps, item, offs, tick
 
-from hongyan.engine.live import Counters, LiveLog
+from hongyan.engine.live import LiveLog
+from hongyan.engine.ticks import Counters
 from hongyan.model.errors import Overloaded
 from hongyan.model.ids import UserId
 from hongyan.model.live import Lane, LiveSpec
@@ -20,6 +21,7 @@ class Watcher:
     def __init__(self, live: LiveLog, rng: random.Random, name: str) -> None:
         room = rng.choice((20_000, 1 << 20))  # bytes: the smaller overflows before it is skipped
         self.peer: Any = FakePeer(name, rng.choice((JSON, MSGPACK)), room)
+        self.peer.ok = rng.random() < 0.5
         self.lazy = rng.choice((0.0, 0.3, 0.9, 0.98))
         self.since = -1
         self.last = 0

@@ -52,7 +52,7 @@ class Viewer:
     def __init__(self, board: Board, name: str, codec: Any, queue_bytes: int) -> None:
         self.board, self.latest, self.asked = board, Latest(), 0
         self.peer: Any = FakePeer(name, codec, queue_bytes)
-        self.peer.session._queue._overflowed = lambda: board.logs.overflowed(self.peer)
+        self.peer.session.queue._overflowed = lambda: board.logs.overflowed(self.peer)
         self.attach()
 
     def attach(self) -> None:
@@ -219,7 +219,7 @@ async def test_GT6_where_the_queue_was_dropped_all_values_come_anew() -> None:
     for n in range(3):
         board.put(**big(n))
         board.run()
-    assert viewer.peer.session.overflows
+    assert viewer.peer.session.queue.overflows
     assert viewer.read() == []
     board.run()
     (frame,) = viewer.read()

@@ -15,11 +15,14 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from hongyan.engine.pacing import WEIGHT, Pacer
 from hongyan.engine.pending import Pending
+from hongyan.engine.ticks import Counters, Tick
 from hongyan.engine.values import Values
 from hongyan.engine.viewers import Group, Viewer, thinner
 from hongyan.model.errors import Overloaded, TooSlow
@@ -32,7 +35,6 @@ from hongyan.model.live import (
     Lane,
     LiveItem,
     LiveSpec,
-    Value,
 )
 from hongyan.model.log import Entry
 from hongyan.wire import frames as f
@@ -45,42 +47,11 @@ if TYPE_CHECKING:
 THIN_BYTES = 32 * 1024  # of a viewer's queue: above, it is shown a quarter
 SKIP_BYTES = 128 * 1024  # above, nothing until it has drained
 STALL_S = 30.0  # above SKIP_BYTES for this long: closed
+MOST_GROUPS = 32  # above, those that nobody is in are let go
 MOST_PENDING = 5_000  # items of a tick; above, the lowest lanes are shed
 COME_BACK_MS = (1_000, 5_000)  # spread over this
 
 Attach = Callable[[], None]
-
-
-class Counters:
-    """What the live logs of a node have done; read by the metrics."""
-
-    def __init__(self) -> None:
-        """All zero."""
-        self.items = [0, 0, 0]  # said, by lane
-        self.shed = [0, 0, 0]  # by lane
-        self.deliveries = 0  # items put into queues
-        self.encodes = 0  # batches, also those for a single viewer
-        self.gaps = dict.fromkeys((GAP_SAMPLED, GAP_SHED, GAP_SLOW), 0)  # items told by a gap
-        self.ticks = 0
-        self.closed = 0  # viewers closed for being too slow
-        self.lowest = Lane.LOW  # that is taken; lanes below are shed while the node is overloaded
-
-
-class Tick(msgspec.Struct, gc=False):
-    """What one tick has to tell."""
-
-    entries: list[Entry]
-    public: list[LiveItem]
-    hosts: list[LiveItem]  # for hosts only; they have no offset
-    own: dict[UserId, list[LiveItem]]  # for the sender only, or sampled out for the sender
-    shed: int
-    prev: int
-    values: list[Value]
-
-    @property
-    def n(self) -> int:
-        """Offsets this tick accounts for."""
-        return len(self.public) + self.shed
 
 
 class LiveLog:
@@ -93,6 +64,9 @@ class LiveLog:
         self.values = Values(spec.values)
         self.viewers: dict[Peer, Viewer] = {}
         self.sent_at = 0.0  # monotonic, of the last tick
+        self.values_at = 0.0  # of the last one that told values
+        self.cost = 0.0  # seconds that a fan-out takes, of late
+        self.crowded = False  # more was said than some viewers are shown
         self.sending = False  # a tick is on its way to the viewers
         self.owed: dict[Viewer, None] = {}  # who has to be given more, also when nothing comes
         self._by_user: dict[UserId, list[Viewer]] = {}
@@ -102,8 +76,7 @@ class LiveLog:
         self._ring: deque[LiveItem] = deque(maxlen=spec.ring)
         self._groups: dict[tuple[str, int, bool], Group] = {}
         self._arrivals: dict[Peer, tuple[Attach, Attach]] = {}  # or what if it leaves
-        self._tick = Tick([], [], [], {}, 0, 0, [])
-        self._told: dict[tuple[str, int], bytes] = {}  # values frames of the present tick
+        self._tick = Tick(self)
 
     def respec(self, spec: LiveSpec) -> None:
         """Go on like this; items and values that are held stay."""
@@ -157,14 +130,31 @@ class LiveLog:
     @property
     def waiting(self) -> bool:
         """Whether a tick has something to tell, or somebody to let in or to make good."""
-        return bool(
-            self._pending
-            or self._entries
-            or self._shed
-            or self._arrivals
-            or self.owed
-            or self.values.changed
-        )
+        return self._hurries or bool(self.owed or self.values.changed)
+
+    @property
+    def _hurries(self) -> bool:
+        return bool(self._pending or self._entries or self._shed or self._arrivals)
+
+    def due(self, pacer: Pacer) -> float | None:
+        """When the next tick is to begin (monotonic, perhaps in the past); None where nothing
+        waits, or one is on its way.
+
+        What is said goes as soon as the pace allows, unless it is more than is shown anyway:
+        then, and for values and who has to be made good, `tick_ms` is the time.
+        """
+        if self.sending:
+            return None
+        whole = self.spec.tick_ms / 1000
+        due = inf
+        if self._hurries:
+            pause = whole if self.crowded else pacer.pause(self.cost, whole)
+            due = self.sent_at + pause
+        elif self.owed:
+            due = self.sent_at + whole
+        if self.values.changed:
+            due = min(due, self.values_at + whole)
+        return None if due == inf else due
 
     # --- who comes and goes ---------------------------------------------------------------------
 
@@ -186,6 +176,8 @@ class LiveLog:
             self.leave(peer)
             group = self._group(peer.session.codec, rate, host)
             thin = self._group(peer.session.codec, thinner(rate), host)
+            group.viewers += 1
+            thin.spare += 1
             viewer = self.viewers[peer] = Viewer(peer, user, group, thin)
             self._by_user.setdefault(user, []).append(viewer)
             attached()
@@ -206,6 +198,8 @@ class LiveLog:
         if viewer is None:
             return waited is not None
         self.owed.pop(viewer, None)
+        viewer.group.viewers -= 1
+        viewer.thin.spare -= 1
         mine = self._by_user[viewer.user]
         mine.remove(viewer)
         if not mine:
@@ -234,41 +228,72 @@ class LiveLog:
 
     # --- what goes ------------------------------------------------------------------------------
 
-    def begin(self, now: float) -> list[Viewer]:
+    def begin(self, now: float, due: float | None = None) -> list[Viewer]:
         """Close the tick: choose for every group, and let in who came. Returns whom to `give` it;
-        then `end`."""
+        then `end`. Of a tick that was due the next counts from then, so that lateness does not
+        add up; what is later than a whole tick is lost. Values are told once in `tick_ms`."""
+        whole = self.spec.tick_ms / 1000
+        self.sent_at = due if due is not None and now - due < whole else now
+        tells = due is None or self.values_at + whole <= now
+        if tells:
+            last = now - self.values_at
+            self.values_at += whole if whole <= last < 2 * whole else last
         pending = self._pending.take()
         shed, self._shed = self._shed, 0
         entries, self._entries = self._entries, []
-        prev, values = self.values.take()
+        prev, news = self.values.take() if tells else (self.values.seq, [])
         public = [item for item, audience in pending if audience is Audience.ALL]
         hosts = [item for item, audience in pending if audience is Audience.HOSTS]
-        self._tick = Tick(entries, public, hosts, {}, shed, prev, values)
-        self.sending, self.sent_at = True, now
+        self._tick = Tick(self, entries, public, hosts, shed, prev, news)
+        self.sending = True
         self._counters.ticks += 1
+        self.crowded = False
         for group in self._groups.values():
-            group.items = group.sampler.pick(public, now)
+            if group.viewers:
+                group.items = group.sampler.pick(public, now)
+                self.crowded |= len(group.items) < len(public)
         for item, audience in pending:
             if item.sender in self._by_user and (audience is not Audience.ALL or item.op):
                 self._tick.own.setdefault(item.sender, []).append(item)
-        given = list(self.viewers.values() if entries or pending or shed or values else self.owed)
+        given = list(self.viewers.values() if entries or pending or shed or news else self.owed)
         arrivals, self._arrivals = self._arrivals, {}
         for attach, _ in arrivals.values():
             attach()  # all that was said so far is in the answer, what comes now in later ticks
         return given
 
+    def straight(self, viewer: Viewer) -> bytes | None:
+        """The tick as a message to write at once, for a viewer who lacks nothing and for whom
+        nothing waits: that is nearly every one. None: `give` it. Hot: runs for every viewer and
+        tick, allocates nothing."""
+        batch, queue = viewer.group.batch, viewer.queue
+        if (
+            batch is None
+            or not batch.data
+            or queue.waits
+            or viewer.owed
+            or queue.overflows != viewer.overflows
+            or viewer.user in self._tick.own
+        ):
+            return None
+        viewer.group.given += 1
+        viewer.bytes += len(batch.data)
+        return batch.data
+
     def give(self, viewer: Viewer, now: float) -> bool:
-        """Put the tick into one viewer's queue; False where there is nothing to write. Hot: runs
-        for every viewer and tick; the usual way allocates nothing."""
+        """Put the tick into one viewer's queue; False where there is nothing to write."""
         session, tick = viewer.peer.session, self._tick
         waiting = session.pending
-        if session.overflows != viewer.overflows:
+        if viewer.queue.overflows != viewer.overflows:
             self._lost(viewer)
         if waiting > SKIP_BYTES:
             self._skip(viewer, now)
             return False
         viewer.stuck_at = 0.0
-        group = viewer.thin if waiting > THIN_BYTES else viewer.group
+        group = viewer.group
+        if waiting > THIN_BYTES:
+            group = viewer.thin
+            if group.items is None:
+                group.items = group.sampler.pick(tick.public, now)
         if viewer.owed or viewer.user in tick.own:
             batch = self._single(viewer, group)
             if not batch.data:
@@ -283,15 +308,18 @@ class LiveLog:
         viewer.bytes += len(batch.data)
         return True
 
-    def end(self) -> None:
-        """Every viewer was given the tick."""
+    def end(self, spent: float = 0.0) -> None:
+        """Every viewer was given the tick, which took `spent` seconds."""
         self.sending = False
-        self._tick = Tick([], [], [], {}, 0, 0, [])
-        self._told.clear()
+        self.cost += (spent - self.cost) * WEIGHT
+        self._tick = Tick(self)
         for group in self._groups.values():
             if group.batch is not None:
                 self._count(group.batch, group.given)
-            group.items, group.batch, group.given = (), None, 0
+            group.items, group.batch, group.given = None, None, 0
+        if len(self._groups) > MOST_GROUPS:
+            used = self._groups.items()
+            self._groups = {key: group for key, group in used if group.viewers or group.spare}
 
     def _count(self, batch: Batch, given: int) -> None:
         counters = self._counters
@@ -307,9 +335,8 @@ class LiveLog:
     def _lost(self, viewer: Viewer) -> None:
         """The queue dropped what waited in it, and tells of the items itself; the few that were
         counted as sampled or shed before are counted twice."""
-        session = viewer.peer.session
-        viewer.overflows, viewer.since, viewer.owed = session.overflows, 0, True
-        lost, viewer.lost = session.lost - viewer.lost, session.lost
+        viewer.overflows, viewer.since, viewer.owed = viewer.queue.overflows, 0, True
+        lost, viewer.lost = viewer.queue.lost - viewer.lost, viewer.queue.lost
         self._counters.deliveries -= lost
         self._counters.gaps[GAP_SLOW] += lost
 
@@ -333,15 +360,18 @@ class LiveLog:
     def _build(self, group: Group) -> Batch:
         """The bytes for all viewers of a group: encoded once."""
         tick = self._tick
-        items = [*group.items, *tick.hosts] if group.host else group.items
-        group.batch = self._batch(group, items, len(tick.public) - len(group.items), 0, -1)
+        shown = group.items or ()
+        items = [*shown, *tick.hosts] if group.host else shown
+        left = len(tick.public) - len(shown)
+        group.batch = tick.batch(group.codec, items, left)
+        self._counters.encodes += 1
         return group.batch
 
     def _single(self, viewer: Viewer, group: Group) -> Batch:
         """The same for one viewer: with its own items, and what it has to be told."""
         tick = self._tick
-        shown = {item.off for item in group.items}
-        items = list(group.items)
+        items = list(group.items or ())
+        shown = {item.off for item in items}
         own = tick.own.get(viewer.user, ())
         items += [item for item in own if not item.off or item.off not in shown]
         counted = sum(1 for item in items if item.off)
@@ -356,40 +386,6 @@ class LiveLog:
         if viewer.owed:
             viewer.owed = False
             self.owed.pop(viewer, None)
-        return self._batch(group, items, len(tick.public) - counted, skipped, since)
-
-    def _batch(
-        self, group: Group, items: Sequence[LiveItem], left: int, skipped: int, since: int
-    ) -> Batch:
-        tick, log = self._tick, self.log
-        frames: list[f.Frame] = []
-        if skipped:
-            frames.append(f.Gap(log, skipped, GAP_SLOW))
-        if tick.entries:
-            frames.append(f.Deliver(log, list(tick.entries)))
-        if items:
-            frames.append(f.Live(log, self.epoch, list(items)))
-        if left:
-            frames.append(f.Gap(log, left, GAP_SAMPLED))
-        if tick.shed:
-            frames.append(f.Gap(log, tick.shed, GAP_SHED))
+        left = len(tick.public) - counted
         self._counters.encodes += 1
-        encode = group.codec.encode
-        pieces = [encode(frame) for frame in frames]
-        if since >= 0 or tick.values:
-            pieces.append(self._values(group.codec, since if since >= 0 else tick.prev))
-        data = group.codec.join(pieces) if pieces else b""
-        shown = len(tick.public) - left
-        seq = tick.entries[-1].seq if tick.entries else Seq(0)
-        return Batch(log, shown, left, tick.shed, data, seq)
-
-    def _values(self, codec: Codec, since: int) -> bytes:
-        """The frame of the values for who has those up to `since`: encoded once a tick."""
-        data = self._told.get((codec.name, since))
-        if data is None:
-            tick = self._tick
-            fresh = since == tick.prev and tick.values
-            prev, values = (since, tick.values) if fresh else self.values.since(since)
-            frame = f.Values(self.log, self.epoch, prev, self.values.seq, values)
-            data = self._told[codec.name, since] = codec.encode(frame)
-        return data
+        return tick.batch(group.codec, items, left, skipped, since)

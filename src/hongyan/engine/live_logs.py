@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hongyan.engine.live import Counters, LiveLog
+from hongyan.engine.live import LiveLog
 from hongyan.engine.load_quotas import ViewerPlaces
+from hongyan.engine.pacing import Pacer
+from hongyan.engine.ticks import Counters
 from hongyan.engine.values import ONLINE
 from hongyan.engine.viewers import Viewer
 from hongyan.model.errors import Overloaded
@@ -53,6 +55,7 @@ class LiveLogs:
         self._planned: dict[LogId, float] = {}
         self._shown: dict[LogId, tuple[int, float]] = {}  # viewers as told, and when
         self._timer: asyncio.TimerHandle | None = None
+        self._pacer = Pacer()
         self._last_epoch = 0
 
     def __len__(self) -> int:
@@ -178,10 +181,8 @@ class LiveLogs:
             self._arm()
 
     def _when(self, live: LiveLog) -> float | None:
-        if live.sending:
-            return None  # the end of the tick plans the next
-        if live.waiting:
-            return live.sent_at + live.spec.tick_ms / 1000
+        if live.sending or live.waiting:
+            return live.due(self._pacer)  # None: the end of the tick plans the next
         shown, at = self._shown.get(live.log, (0, 0.0))
         return None if shown == len(live.viewers) else at + ONLINE_S
 
@@ -200,6 +201,11 @@ class LiveLogs:
             if self._planned.get(live.log) != due:
                 continue  # an earlier tick took its place
             del self._planned[live.log]
+            now_held = self._logs.get(live.log)
+            if now_held is not live:  # it was let go, perhaps to begin anew
+                if now_held is not None:
+                    self.touched(now_held)
+                continue
             try:
                 self._tick(live, now, due)
             except Exception:  # one log's trouble must not stop the others
@@ -208,28 +214,37 @@ class LiveLogs:
         self._arm()
 
     def _tick(self, live: LiveLog, now: float, due: float) -> None:
-        """`due` is what the next tick counts from, so that lateness does not add up; who is later
-        than a whole tick has lost it."""
         _, at = self._shown.get(live.log, (0, 0.0))
         if now - at >= ONLINE_S:
             self._shown[live.log] = (len(live.viewers), now)
             live.values.put(ONLINE, len(live.viewers))
-        viewers = live.begin(now)
-        if now - due < live.spec.tick_ms / 1000:
-            live.sent_at = due
-        self._give(live, viewers, 0)
+        self._give(live, live.begin(now, due), 0, 0.0)
 
-    def _give(self, live: LiveLog, viewers: list[Viewer], start: int) -> None:
-        """Fan a tick out, a slice at a time: calls and other logs go on in between."""
-        now, wake, held = self._clock.monotonic(), self._wake, live.viewers
+    def _give(self, live: LiveLog, viewers: list[Viewer], start: int, spent: float) -> None:
+        """Fan a tick out, a slice at a time: calls and other logs go on in between. What can be
+        written at once is: then nothing has to be kept until the end of the turn."""
+        clock, wake, held, straight = self._clock, self._wake, live.viewers, live.straight
+        now = clock.monotonic()
         for viewer in viewers[start : start + SLICE]:
             peer = viewer.peer
-            if held.get(peer) is viewer and live.give(viewer, now):
-                wake(peer)
+            if held.get(peer) is not viewer:
+                continue
+            try:
+                if peer.ok and (message := straight(viewer)) is not None:
+                    peer.link.write(message)
+                elif live.give(viewer, now):
+                    wake(peer)
+            except Exception:  # one broken transport must not cost the others their tick
+                logger.exception("write failed")
+                peer.link.close(1011, "internal error")
+        ended = clock.monotonic()
+        spent += ended - now
+        self._pacer.spent(ended - now, ended)
         if start + SLICE < len(viewers):
-            asyncio.get_running_loop().call_soon(self._give, live, viewers, start + SLICE)
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._give, live, viewers, start + SLICE, spent)
             return
-        live.end()
+        live.end(spent)
         self.touched(live)
 
     def close(self) -> None:

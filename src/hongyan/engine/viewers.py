@@ -20,14 +20,16 @@ THIN_OF_ALL = 10  # items a second for a slow viewer that is otherwise shown eve
 class Group:
     """Viewers who are given the same bytes: one codec, one rate, hosts or not."""
 
-    __slots__ = ("batch", "codec", "given", "host", "items", "sampler")
+    __slots__ = ("batch", "codec", "given", "host", "items", "sampler", "spare", "viewers")
 
     def __init__(self, codec: Codec, rate: int, host: bool) -> None:
         """`rate` 0 = everything. Hosts also see what waits for approval."""
         self.codec, self.host = codec, host
         self.sampler = Sampler(rate)
+        self.viewers = 0  # whose usual group it is
+        self.spare = 0  # who are in it only while they are slow
         self.given = 0  # viewers who got the batch of the present tick
-        self.items: Sequence[LiveItem] = ()  # of the present tick
+        self.items: Sequence[LiveItem] | None = None  # of the present tick, once it was chosen
         self.batch: Batch | None = None  # of the present tick, once somebody needed it
 
 
@@ -42,6 +44,7 @@ class Viewer:
         "overflows",
         "owed",
         "peer",
+        "queue",
         "since",
         "skipped",
         "stuck_at",
@@ -58,7 +61,8 @@ class Viewer:
         self.owed = False  # it is to be told more than the others
         self.bytes = 0  # put into its queue by this log
         self.stuck_at = 0.0  # since when it is given nothing (monotonic); 0 = it is not
-        self.overflows, self.lost = peer.session.overflows, peer.session.lost
+        self.queue = peer.session.queue
+        self.overflows, self.lost = self.queue.overflows, self.queue.lost
 
     @property
     def depth(self) -> int:

@@ -120,6 +120,11 @@ class SendQueue:
         return self._load + self._kept + self.held[MARK]
 
     @property
+    def waits(self) -> bool:
+        """Whether something waits."""
+        return bool(self._queue)
+
+    @property
     def behind(self) -> int:
         """Logs of which entries were dropped, which the client was not told yet."""
         return len(self._behind)

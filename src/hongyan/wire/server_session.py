@@ -63,10 +63,10 @@ class ServerSession:
         "_heard",
         "_limits",
         "_patience",
-        "_queue",
         "_refs",
         "codec",
         "device",
+        "queue",
         "state",
     )
 
@@ -90,21 +90,21 @@ class ServerSession:
         self._heard: float | None = None
         self._refs: set[int] = set()  # asked, not answered
         self._bad = 0  # messages in a row
-        self._queue = SendQueue(codec, queue_bytes, queue_frames, overflowed)
+        self.queue = SendQueue(codec, queue_bytes, queue_frames, overflowed)
 
     def detach(self) -> None:
         """The connection is gone: hold nothing of it."""
-        self._queue.detach()
+        self.queue.detach()
 
     @property
     def pending(self) -> int:
         """Bytes that wait; 0 = `take` has nothing."""
-        return self._queue.pending
+        return self.queue.pending
 
     @property
     def behind(self) -> int:
         """Logs of which entries were dropped, which the client was not told yet."""
-        return self._queue.behind
+        return self.queue.behind
 
     def expired(self, now: float) -> bool:
         """Whether nothing came for two heartbeats. The first question starts the clock of a
@@ -166,16 +166,16 @@ class ServerSession:
         if ref:
             if ref in self._refs:  # the Fail has no ref: it would be taken for the first's answer
                 return fail(BadFrame(f"ref {ref} is in use"), 0)
-            if len(self._refs) + self._queue.held[ANSWER] >= self._limits.window:
+            if len(self._refs) + self.queue.held[ANSWER] >= self._limits.window:
                 return fail(TooManyInFlight(f"at most {self._limits.window}"), ref)
             self._refs.add(ref)
         self.state = state
         return None
 
     def _complain(self, complaint: Fail) -> None:
-        if self._queue.held[FAIL] >= MAX_FAILS:
+        if self.queue.held[FAIL] >= MAX_FAILS:
             raise TooSlow(f"{MAX_FAILS} complaints were not read")
-        self._queue.keep(complaint, FAIL)
+        self.queue.keep(complaint, FAIL)
 
     def _count_bad(self) -> None:
         self._bad += 1
@@ -190,7 +190,7 @@ class ServerSession:
         if self.state != "opening":
             return
         self.state = "open"
-        self._queue.keep(welcome, SAID, first=True)
+        self.queue.keep(welcome, SAID, first=True)
 
     def answer(self, frame: Frame) -> None:
         """Answer a frame with a ref: Ack, Fail, Page, Result, Inbox. Never dropped, also after a
@@ -200,27 +200,17 @@ class ServerSession:
         if ref not in self._refs:
             return
         self._refs.remove(ref)
-        self._queue.keep(frame, ANSWER)
+        self.queue.keep(frame, ANSWER)
 
     def push(self, item: Outgoing) -> None:
         """Queue entries for this client, or note that it is behind (see SendQueue). Never waits."""
         if self.state != "new" and self.state != "closed":
-            self._queue.push(item)
+            self.queue.push(item)
 
     def batch(self, item: Batch) -> None:
         """Queue what a live log sends in a tick; where it is dropped a gap tells. Never waits."""
         if self.state == "open":
-            self._queue.batch(item)
-
-    @property
-    def overflows(self) -> int:
-        """How often all that may be dropped was: who counts on it looks whether it grew."""
-        return self._queue.overflows
-
-    @property
-    def lost(self) -> int:
-        """Live items that were dropped with it."""
-        return self._queue.lost
+            self.queue.batch(item)
 
     def say(self, frame: Frame) -> None:
         """Queue a frame that answers nothing.
@@ -232,33 +222,33 @@ class ServerSession:
         if self.state == "new" or self.state == "closed":
             return
         if isinstance(frame, Behind):
-            self._queue.mark(frame.log, frame.head)
+            self.queue.mark(frame.log, frame.head)
         elif isinstance(frame, _DROPPABLE):
             self.say_encoded(self.codec.encode(frame), missed=not isinstance(frame, Signal))
         elif not isinstance(frame, Pong):
-            self._queue.keep(frame, SAID)
-        elif not self._queue.held[PONG]:
-            self._queue.keep(frame, PONG)
+            self.queue.keep(frame, SAID)
+        elif not self.queue.held[PONG]:
+            self.queue.keep(frame, PONG)
 
     def say_encoded(self, data: bytes, *, missed: bool = True) -> None:
         """Queue an encoded frame that many get and that may be dropped. `missed`: when it is, the
         client is told to sync."""
         if self.state != "new" and self.state != "closed":
-            self._queue.note(data, missed=missed)
+            self.queue.note(data, missed=missed)
 
     def goodbye(self, why: Refusal, reconnect_after_ms: int) -> None:
         """End the session: the last frame but for answers. Negative = do not come back."""
         if self.state == "closed":
             return
         self.state = SERVER[self.state, "goodbye"]
-        self._queue.keep(Goodbye(why.code, why.text, reconnect_after_ms), SAID)
+        self.queue.keep(Goodbye(why.code, why.text, reconnect_after_ms), SAID)
 
     def take(self, most: int = 64 * 1024) -> bytes | None:
         """The next message to write; None when nothing waits.
 
         Joins waiting frames in order, as many as fit in `most` bytes, at least one.
         """
-        return self._queue.take(most)
+        return self.queue.take(most)
 
 
 def _check_ids(frame: ClientFrame) -> None:
