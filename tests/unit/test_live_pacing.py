@@ -3,6 +3,7 @@ share of the loop."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -207,4 +208,20 @@ async def test_LV10_a_broken_transport_costs_the_others_nothing() -> None:
     assert closed == [1011]
     assert [offs(peer.read()) for peer in (peers[0], peers[2])] == [[1], [1]]
     assert not live.sending
+    logs.close()
+
+
+async def test_LV10_others_have_their_turn_while_a_tick_goes_out() -> None:
+    logs = LiveLogs(ManualClock(), lambda peer: None)
+    live = logs.hold(ROOM, LiveSpec(tick_ms=1))
+    for n in range(1000):
+        logs.join(live, FakePeer(f"u{n}"), rate=0, host=False, attached=lambda: None)  # type: ignore[arg-type]
+    live.say(item())
+    turns = 0
+    logs._tick(live, 1.0, 1.0)
+    while live.sending:
+        turns += 1
+        await asyncio.sleep(0)
+    assert turns >= 3
+    assert logs.counters.deliveries == 1000
     logs.close()
