@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -54,7 +55,7 @@ def commit_of(job: Job, state: LogState, context: Context, decision: Decision) -
         log=job.log,
         sender=job.caller.user,
         op=job.call.op,
-        hash=job.hash,
+        hash=_hash(job),
         at=context.now_ms,
         device=job.caller.device,
         writes=tuple(writes),
@@ -64,7 +65,15 @@ def commit_of(job: Job, state: LogState, context: Context, decision: Decision) -
         max_members=decision.max_members,
         touch=None if state.large else state.users,
         roster=state.roster,
+        once=job.rule.once,
     )
+
+
+def _hash(job: Job) -> bytes:
+    """Of an op that is the log's: with the user, so that another one cannot have done it."""
+    if not job.rule.once:
+        return job.hash
+    return blake2b(job.hash + job.caller.user.encode(), digest_size=16).digest()
 
 
 def appended(commit: Commit, done: Committed) -> Appended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -14,39 +14,32 @@ import msgspec
 from hongyan.engine.archive import Archiver
 from hongyan.engine.callers import Caller, Job
 from hongyan.engine.commits import appended
+from hongyan.engine.crowds import Crowds
 from hongyan.engine.hub import Peer
 from hongyan.engine.live import LiveLog
 from hongyan.engine.live_logs import LiveLogs
 from hongyan.engine.logs import LogCache, LogState
+from hongyan.engine.popularity import SAID, VISITORS
+from hongyan.engine.spoken import Spoken
 from hongyan.engine.sync import Reader
 from hongyan.engine.viewers import Viewer
-from hongyan.model.errors import BadArgs, Clash, Conflict, GoingAway, NoSuchLog, Overloaded
+from hongyan.model.errors import BadArgs, Conflict, GoingAway, NoSuchLog, Overloaded, Refusal
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId, tenant_of
 from hongyan.model.kind import Context, Decision, Kind
 from hongyan.model.live import Lane, LiveItem, LiveSpec, Say
 from hongyan.model.log import MAX_BODY_BYTES, Commit, Entry, Member, Role
 from hongyan.ports import Bus, Clock, Kept, Store
 from hongyan.telemetry import Metrics
-from hongyan.wire.frames import Ack, Attached, Signal, Subscribe
+from hongyan.wire.frames import Ack, Attached, Subscribe
 
-MOST_OPS = 10_000  # of a log, remembered so that a retry says nothing twice
 SETTLER = "_settle"  # the sender of commits that nobody made
 SETTLE_S = 5.0  # between two settlings
+VISITORS_EVERY = 12  # settlings: how many came is an estimate, and not worth a commit each time
 MOST_SLOW = 50  # viewers that the metrics name
-MOST_SPEAKERS = 50_000  # of a log, for slow mode
-
-DISMISSED = "dismissed"  # the signal to a viewer who may not watch any more
+# What a viewer may ask for: few, as each is a group of its own in every tick.
+RATES = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Memory:
-    """What a live log remembers of those who spoke; bounded, gone with the log."""
-
-    def __init__(self) -> None:
-        """Nothing yet."""
-        self.ops: OrderedDict[tuple[UserId, OpId], tuple[bytes, int, int]] = OrderedDict()
-        self.spoke: OrderedDict[UserId, int] = OrderedDict()
 
 
 class Viewing:
@@ -63,9 +56,11 @@ class Viewing:
         """`settings` by kind code, complete."""
         self.logs = logs
         self._cache, self._clock, self._settings = cache, clock, settings
-        self._memory: dict[LogId, tuple[int, Memory]] = {}  # with the epoch it belongs to
+        self._spoken = Spoken(logs)
+        self._crowds = Crowds(logs, clock, self._may_watch)
+        self._refused: dict[int, int] = {}  # who wanted to watch, by code
         self._bus = bus
-        self._settled = 0
+        self._settled = self._settlings = 0
         self.archiver: Archiver | None = None  # of what is kept for replays
 
     def show(self, metrics: Metrics) -> None:
@@ -86,6 +81,7 @@ class Viewing:
                 "viewer",
                 lambda read=read: self._slow(read),  # type: ignore[misc]
             )
+        metrics.labelled("live_refused", "Viewers not let in, by code.", "code", self._codes)
         for name in ("deliveries", "encodes", "ticks", "closed"):
             metrics.gauge(
                 f"live_{name}",
@@ -104,6 +100,9 @@ class Viewing:
                 "Live items that viewers were told they did not get.",
                 lambda reason=reason: counters.gaps[reason],  # type: ignore[misc]
             )
+
+    def _codes(self) -> dict[str, float]:
+        return {str(code): float(n) for code, n in self._refused.items()}
 
     def _slow(self, read: Callable[[Viewer], int]) -> dict[str, float]:
         slow = islice(self.logs.slow(), MOST_SLOW)
@@ -125,8 +124,17 @@ class Viewing:
         rate = 0 if host else self._rate(frame.rate, live.spec.rate)
 
         def attached() -> None:
+            try:
+                self._may_watch(peer, self._cache.get(log) or state)
+            except Refusal as why:  # who was sent away while it waited for the tick
+                self._count(why)
+                self.logs.leave(log, peer)
+                if not here.done():
+                    here.set_exception(why)
+                return
             answer = self._snapshot(live, state, context, frame, rate)
             peer.answer(answer)  # before anything that comes from now on
+            self._crowds.came(log, caller.user, new=frame.epoch in (0, live.epoch))
             if frame.epoch != live.epoch:  # not who was here a moment ago
                 self._greet(live, state, context)
             if not here.done():
@@ -153,8 +161,22 @@ class Viewing:
         if member is None and (state.large or self._cache.behind(state)):
             member = await self._cache.member(state, caller.user)  # else all members are here
         context = self._context(caller, state, member)
-        state.kind.admit(state.state, context)
+        try:
+            state.kind.admit(state.state, context)
+        except Refusal as why:
+            self._count(why)
+            raise
         return state, context
+
+    def _count(self, why: Refusal) -> None:
+        self._refused[why.code] = self._refused.get(why.code, 0) + 1
+
+    def _may_watch(self, peer: Peer, state: LogState) -> None:
+        """Raises why this peer may not, or not any more."""
+        caller = peer.caller
+        assert caller is not None
+        member = state.members.get(caller.user)
+        state.kind.admit(state.state, self._context(caller, state, member))
 
     async def look(self, caller: Caller, log: LogId) -> Attached:
         """What a viewer who came now would be given, without coming. Raises like `admitted`."""
@@ -210,19 +232,19 @@ class Viewing:
             for key, total in state.kind.totals(state.state).items():
                 live.values.start(key, total)
             self._show(live, state.kind, state.state)
+            self._crowds.begins(live, state)
         return live
 
     def spoke_ms(self, log: LogId, user: UserId) -> int:
         """When this user's last item here was taken; 0 = not known."""
-        memory = self._remembered(log)
-        return memory.spoke.get(user, 0) if memory is not None else 0
+        return self._spoken.ms(log, user)
 
     @staticmethod
     def _rate(asked: int, usual: int) -> int:
-        """What a viewer is shown: never more than the log says."""
-        if not usual:
-            return min(asked, 1000)
-        return min(asked, usual) if asked else usual
+        """What a viewer is shown: never more than the log says, and one of RATES."""
+        if not asked or 0 < usual <= asked:
+            return usual
+        return RATES[bisect_right(RATES, asked) - 1]
 
     def _context(self, caller: Caller, state: LogState, member: Member | None) -> Context:
         return Context(
@@ -253,9 +275,14 @@ class Viewing:
 
     async def settle(self, store: Store) -> None:
         """Put the totals of all live logs into their states: what is lost with the process is
-        what came since. One that somebody else changes meanwhile is settled the next time."""
+        what came since. One that somebody else changes meanwhile is settled the next time. The
+        numbers that are told now and then are told."""
+        self._spoken.prune()
+        self._crowds.count()
+        self._settlings += 1
+        unkept = VISITORS if self._settlings % VISITORS_EVERY else ""
         for log, live in list(self.logs.items()):
-            totals = live.values.totals
+            totals = {k: n for k, n in live.values.totals.items() if k != unkept}
             state = self._cache.get(log)
             if not totals or state is None or state.kind.settle is None or not state.version:
                 continue
@@ -282,14 +309,8 @@ class Viewing:
 
     def repeated(self, job: Job) -> Ack | None:
         """The first answer to this op, where it was one without a commit. Raises Clash."""
-        memory = self._remembered(job.log)
-        known = memory.ops.get((job.caller.user, job.call.op)) if memory is not None else None
-        if known is None:
-            return None
-        digest, off, at = known
-        if digest != job.hash:
-            raise Clash("this op was used before with other arguments")
-        return _ack(job, off, at, repeat=True)
+        first = self._spoken.before(job)
+        return None if first is None else _ack(job, *first, repeat=True)
 
     def said(self, job: Job, state: LogState, decision: Decision, now_ms: int) -> Ack:
         """Do the live part of a decision. The ack is for a call that commits nothing.
@@ -318,14 +339,15 @@ class Viewing:
             erases = say.erases if say.epoch in (0, live.epoch) else 0
             at = live.say(item, say.audience, erases)
             off = at or off
+            if at and say.lane is Lane.NORMAL:
+                self._crowds.happened(live.log, SAID, 1)
             self._archive(live, say, item, at)
         for count in decision.counts:
             live.values.add(count.key, count.n)
+            self._crowds.happened(live.log, count.key, count.n)
         for user in decision.dismiss:
-            for peer in live.peers_of(user):
-                peer.say(Signal(log=live.log, name=DISMISSED, user=user))
-                self.logs.leave(live.log, peer)
-        self._remember(live, job, off, now_ms, decision)
+            self._crowds.dismiss(live.log, live.peers_of(user))
+        self._spoken.note(live, job, off, now_ms, decision)
         self.logs.touched(live)
         return _ack(job, off, now_ms)
 
@@ -339,30 +361,6 @@ class Viewing:
             kept = Kept(live.epoch, off, item.at, item.type, sender, body, say.media_ms)
             self.archiver.keep(live.log, kept)
 
-    def _remember(self, live: LiveLog, job: Job, off: int, now_ms: int, decision: Decision) -> None:
-        memory = self._remembered(live.log)
-        if memory is None:
-            memory = Memory()
-            self._memory[live.log] = (live.epoch, memory)
-        if decision.passes:  # else the store remembers
-            memory.ops[job.caller.user, job.call.op] = (job.hash, off, now_ms)
-        if len(memory.ops) > MOST_OPS:
-            memory.ops.popitem(last=False)
-        if decision.live:
-            memory.spoke[job.caller.user] = now_ms
-            memory.spoke.move_to_end(job.caller.user)
-            if len(memory.spoke) > MOST_SPEAKERS:
-                memory.spoke.popitem(last=False)
-
-    def _remembered(self, log: LogId) -> Memory | None:
-        held, live = self._memory.get(log), self.logs.get(log)
-        if held is None:
-            return None
-        if live is None or live.epoch != held[0]:
-            del self._memory[log]
-            return None
-        return held[1]
-
     # --- what was committed ---------------------------------------------------------------------
 
     def appended(self, state: LogState, entries: Sequence[Entry], changed: bool) -> None:
@@ -375,6 +373,7 @@ class Viewing:
         if changed:
             live.respec(state.kind.live_of(state.state) or state.kind.live or live.spec)
             self._show(live, state.kind, state.state)
+            self._crowds.changed(live, state)
         self.logs.touched(live)
 
     @staticmethod

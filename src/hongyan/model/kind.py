@@ -115,6 +115,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     place: Callable[[Any, Context], LogId] | None = None
     draws: bool = False  # the rule wants a random `ctx.token`; else it is ""
     passing: bool = False  # never commits: a refused call cannot have been done before
+    once: bool = False  # its op is the log's: another user who uses it again meets Clash
 
 
 class SignalRule(msgspec.Struct, frozen=True, gc=False):
@@ -134,6 +135,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     classes: Mapping[str, DeliveryClass] = {}  # by entry type; the rest is DURABLE
     signals: Mapping[str, SignalRule] = {}
     defaults: Mapping[str, Any] = {}  # settings of this kind
+    told: tuple[str, ...] = ()  # those of its settings that every user may know
     view: Callable[[Any, Role], Any] = lambda state, role: state  # what a role may see of it
     search_text: Callable[[str, msgspec.Raw], str | None] = lambda entry_type, body: None
     receipts: bool = True  # members see each other's cursors
@@ -145,6 +147,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     totals: Callable[[Any], Mapping[str, int]] = lambda state: {}  # that counts go on from
     settle: Callable[[Any, Mapping[str, int]], Any] | None = None  # the state with these totals
     arrives: Callable[[Any, Context, int], Say | None] = lambda state, ctx, viewers: None
+    audience: Callable[[Any], Any] = lambda state: None  # when it differs, viewers are judged anew
+    heat: Mapping[str, int] = {}  # what makes a log hot, each how much; empty = it is not told
 
     def class_of(self, entry_type: str) -> DeliveryClass:
         """The delivery class of an entry type."""

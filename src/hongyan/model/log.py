@@ -117,6 +117,9 @@ class MemberChange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return self.leave or (self.role == Role.NONE and not self.join)
 
 
+ALL_SENDERS = UserId("*")  # no id of a user
+
+
 class Commit(msgspec.Struct, kw_only=True, gc=False):
     """All or nothing: entries, state and members of one log, one op_id, one fence.
 
@@ -143,6 +146,12 @@ class Commit(msgspec.Struct, kw_only=True, gc=False):
     max_members: int = 0  # refuse a join beyond this count with Full; 0 = no limit
     touch: tuple[UserId, ...] | None = ()
     roster: int = -1
+    once: bool = False  # the op is the log's and not the sender's: see `owner`
+
+    @property
+    def owner(self) -> UserId:
+        """Whose op it is, among those of the log: the sender's, or everybody's."""
+        return ALL_SENDERS if self.once else self.sender
 
     @property
     def raises_version(self) -> bool:

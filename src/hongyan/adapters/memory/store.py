@@ -60,7 +60,7 @@ class MemoryStore:
 
     def _commit(self, commit: Commit) -> Committed:
         log = self._logs.get(commit.log) or Log(commit.log, commit.at)  # kept below, if at all
-        if (op := log.ops.get((commit.sender, commit.op))) is not None:
+        if (op := log.ops.get((commit.owner, commit.op))) is not None:
             if op.hash != commit.hash:
                 raise Clash()
             return self._answer(log, op, repeat=True)
@@ -82,7 +82,7 @@ class MemoryStore:
             counted = [e.seq for e in log.entries[op.first - 1 :] if e.count]
             row.sent = max([row.sent, *counted])
         log.large = log.large or log.count > self._large_above
-        log.ops[commit.sender, commit.op] = op
+        log.ops[commit.owner, commit.op] = op
         self._logs[commit.log] = log
         self._commits += 1
 

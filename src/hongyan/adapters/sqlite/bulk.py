@@ -52,7 +52,7 @@ def commit_plain(
         if commit.log in aside:
             continue
         lid = lids.get(commit.log)
-        key = (commit.log, commit.sender, commit.op)
+        key = (commit.log, commit.owner, commit.op)
         if lid is None or key in seen or not _fits(commit, known[lid]):
             aside.add(commit.log)
             continue
@@ -89,7 +89,7 @@ def _ops(picked: Sequence[Picked]) -> list[OpRow]:
     for _, c, head in picked:
         first = at[head.lid] + 1
         at[head.lid] += len(c.writes)
-        rows.append((head.lid, c.sender, c.op, c.hash, first, at[head.lid], c.at))
+        rows.append((head.lid, c.owner, c.op, c.hash, first, at[head.lid], c.at))
     return rows
 
 

@@ -103,7 +103,7 @@ def commit_one(
             (head.counted, head.ord, head.lid, f"{tenant}/{commit.sender}"),
         )
     save_heads(db, [head])
-    op = (head.lid, commit.sender, commit.op, commit.hash, before.head + 1, head.head, commit.at)
+    op = (head.lid, commit.owner, commit.op, commit.hash, before.head + 1, head.head, commit.at)
     places.add_ops(db, [op])  # no repeat: looked for above
     users = touches.claim(tenant, head.lid, _whom(db, head, before, commit, set(rows)))
     done = touches.write(db, [(tenant, head.lid, users)] if users else [])
@@ -118,7 +118,7 @@ def _repeat(db: sqlite3.Connection, head: Head, commit: Commit) -> Committed | N
         f" coalesce((SELECT ord FROM entries WHERE pos={at('o.lid', 'o.last')}), 0)"
         " FROM (SELECT * FROM ops_new WHERE lid=?1 AND sender=?2 AND op=?3"
         "  UNION ALL SELECT * FROM ops WHERE lid=?1 AND sender=?2 AND op=?3) o",
-        (head.lid, commit.sender, commit.op),
+        (head.lid, commit.owner, commit.op),
     ).fetchone()
     if found is None:
         return None

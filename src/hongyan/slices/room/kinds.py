@@ -7,6 +7,7 @@ from hongyan.model.live import LiveSpec
 from hongyan.slices.room import rules
 from hongyan.slices.room.state import (
     Room,
+    audience_of,
     settle,
     spec_of,
     totals_of,
@@ -22,12 +23,16 @@ DEFAULTS = {
     "listed": 10_000,  # users on a list of a room: muted, banned, shadowed
 }
 
+# A visitor, a message, a like, the smallest coin of a gift, and each viewer who is here now.
+HEAT = {"visitors": 5, "said": 2, "likes": 1, "gifts": 1, "online": 1}
+
 ROOM_KIND = Kind(
     name="room",
     code=rules.ROOM,
     state=Room,
     rules=rules.RULES,
     defaults=DEFAULTS,
+    told=("create", "gifts"),  # what a page offers
     view=view_room,
     receipts=False,
     live=LiveSpec(),
@@ -37,6 +42,8 @@ ROOM_KIND = Kind(
     values=values_of,
     totals=totals_of,
     settle=settle,
+    audience=audience_of,
+    heat=HEAT,
 )
 
 KINDS = (ROOM_KIND,)

@@ -369,7 +369,7 @@ RULES: dict[type, Rule] = {
     c.Say: Rule(decide=say, needs=judged, role=Role.NONE, passing=True),
     c.Approve: Rule(decide=approve, role=Role.NONE, passing=True),
     c.Like: Rule(decide=like, role=Role.NONE, passing=True),
-    c.Gift: Rule(decide=gift, role=Role.NONE),
+    c.Gift: Rule(decide=gift, role=Role.NONE, once=True),
     c.Announce: Rule(decide=announce, role=Role.NONE),
     c.Pin: Rule(decide=pin, role=Role.NONE),
     c.SetAttribute: Rule(decide=attribute, role=Role.NONE),

@@ -43,6 +43,7 @@ class Room(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     pinned: Pinned | None = None
     likes: int = 0  # settled so far
     gifts: int = 0  # their value, settled so far
+    visitors: int = 0  # different ones, settled so far
 
 
 def view_room(state: Room | None, role: Role) -> Any:
@@ -56,7 +57,8 @@ def spec_of(state: Room | None) -> LiveSpec | None:
     """How this room is live."""
     if state is None:
         return None
-    return LiveSpec(ring=50, tick_ms=state.tick_ms, rate=state.rate, values=200)
+    values = max(200, len(state.attributes) + 100)  # also where the operator allows for more
+    return LiveSpec(ring=50, tick_ms=state.tick_ms, rate=state.rate, values=values)
 
 
 def values_of(state: Room | None) -> Mapping[str, Any]:
@@ -78,12 +80,18 @@ def values_of(state: Room | None) -> Mapping[str, Any]:
 
 def totals_of(state: Room | None) -> Mapping[str, int]:
     """What the totals begin with."""
-    return {} if state is None else {"likes": state.likes, "gifts": state.gifts}
+    if state is None:
+        return {}
+    return {"likes": state.likes, "gifts": state.gifts, "visitors": state.visitors}
 
 
 def settle(state: Room, totals: Mapping[str, int]) -> Room:
     """The state with these totals."""
-    likes, gifts = totals.get("likes", state.likes), totals.get("gifts", state.gifts)
-    if (likes, gifts) == (state.likes, state.gifts):
-        return state
-    return msgspec.structs.replace(state, likes=likes, gifts=gifts)
+    before = totals_of(state)
+    now = {key: totals.get(key, kept) for key, kept in before.items()}
+    return state if now == before else msgspec.structs.replace(state, **now)
+
+
+def audience_of(state: Room | None) -> tuple[bool, bool] | None:
+    """What of it says who may watch."""
+    return None if state is None else (state.open, state.guests)

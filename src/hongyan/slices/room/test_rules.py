@@ -257,7 +257,7 @@ def test_LR2_likes_are_counts_and_settle_into_the_state() -> None:
     assert world.call("bob", c.Like(7)).counts == (Count("likes", 7),)
     assert world.state is not None
     settled = settle(world.state, {"likes": 9})
-    assert totals_of(settled) == {"likes": 9, "gifts": 0}
+    assert totals_of(settled) == {"likes": 9, "gifts": 0, "visitors": 0}
     assert settle(settled, {"likes": 9}) is settled
     with pytest.raises(msgspec.ValidationError):
         world.call("bob", c.Like(101))
