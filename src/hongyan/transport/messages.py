@@ -128,10 +128,7 @@ class Messages:
         if len(self._parts) + len(data) > self._most:
             raise Violation(TOO_BIG, f"a message has at most {self._most} bytes")
         if self._text is not None:
-            try:
-                self._text.decode(data, fin)
-            except UnicodeDecodeError:
-                raise Violation(BAD_TEXT, "text is not UTF-8") from None
+            _check_piece(self._text, data, fin)
         self._parts += data
         if not fin:
             return None
@@ -148,6 +145,17 @@ def _check_text(data: bytes) -> None:
         data.decode()
     except UnicodeDecodeError:
         raise Violation(BAD_TEXT, "text is not UTF-8") from None
+
+
+def _check_piece(text: codecs.IncrementalDecoder, data: bytes, last: bool) -> None:
+    """Refuse the next piece of a text that can no longer become UTF-8."""
+    try:
+        text.decode(data, last)
+    except UnicodeDecodeError:
+        raise Violation(BAD_TEXT, "text is not UTF-8") from None
+    open_end: bytes = text.getstate()[0]
+    if open_end[:1] == b"\xed" and open_end[1:] >= b"\xa0":  # Python waits for the third byte
+        raise Violation(BAD_TEXT, "text is not UTF-8")
 
 
 def close_code(payload: bytes) -> int:
