@@ -57,9 +57,10 @@ Start = Callable[[int | None], contextlib.AbstractContextManager[Serving]]
 
 
 def servers(folder: Path, tick_ms: int) -> dict[str, Start]:
-    """All there are, by name. `folder` is `bench/peers`; merged writes take `tick_ms`."""
+    """All there are, by name. `folder` is `bench/peers`; peers that can merge
+    writes for a fixed time do so for `tick_ms`."""
     return {
-        "hongyan": partial(_hongyan, tick_ms),
+        "hongyan": _hongyan,
         "centrifuge": partial(_centrifuge, folder, 0),
         "centrifuge-merged": partial(_centrifuge, folder, tick_ms),
         "websockets": partial(_websockets, folder),
@@ -95,11 +96,11 @@ def _process(command: list[str], core: int | None) -> Iterator[tuple[int, int, s
 
 
 @contextlib.contextmanager
-def _hongyan(tick_ms: int, core: int | None) -> Iterator[Serving]:
-    """A live room in which all is shown."""
+def _hongyan(core: int | None) -> Iterator[Serving]:
+    """A live room as it is by default, but that all is shown."""
     with ServerProcess(core=core, settings=QUIET) as server:
         subscribe = _encode(f.Subscribe(ref=1, log=LogId(ROOM)))
-        room = {"title": "bench", "name": "bench", "tick_ms": tick_ms, "rate": 0}
+        room = {"title": "bench", "name": "bench", "rate": 0}
         create = f.Call(ref=1, name="room.create", op=OpId("open"), args=msgspec.Raw(_encode(room)))
 
         def hello(user: str) -> bytes:
@@ -118,7 +119,7 @@ def _hongyan(tick_ms: int, core: int | None) -> Iterator[Serving]:
         yield Serving(
             name="hongyan",
             version=f"{__version__} Python {sys.version.split()[0]}",
-            settings=f"live room, tick {tick_ms} ms, nothing sampled, JSON",
+            settings="live room, nothing sampled, JSON",
             pid=server.pid,
             port=server.port,
             path="/v1/ws",

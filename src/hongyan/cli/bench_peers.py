@@ -33,7 +33,7 @@ NAMES = ("hongyan", "centrifuge", "centrifuge-merged", "websockets", "socketio",
 @click.option("--rate", "rates", type=int, multiple=True, help="Only these deliveries a second.")
 @click.option("--seconds", default=5.0, show_default=True, help="Of each row.")
 @click.option("--size", default=128, show_default=True, help="Bytes of a message.")
-@click.option("--tick", default=20, show_default=True, help="ms for which writes are merged.")
+@click.option("--tick", default=20, show_default=True, help="ms for which peers merge that can.")
 @click.option("--json", "as_json", is_flag=True, help='One JSON object: {"rows": […]}.')
 @click.option("--out", type=click.Path(path_type=Path), help="Write the JSON to this file.")
 def peers_command(
