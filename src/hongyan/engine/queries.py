@@ -72,6 +72,10 @@ class People(msgspec.Struct, frozen=True, tag="people"):
     limit: int = 20
 
 
+class Settings(msgspec.Struct, frozen=True, tag="settings"):
+    """What the operator set for logs of this kind, as far as it changes what a page offers."""
+
+
 class Danmaku(msgspec.Struct, frozen=True, tag="danmaku"):
     """What was said in a live log and kept, from `from_ms` to before `to_ms`: of the recording, or
     by the clock. Ask on with `after` of the answer while there is `more`."""
@@ -88,7 +92,16 @@ MAX_ASKED = 200  # users in one query
 SEARCH_STEPS = 20  # pages of the index one search may look through
 
 Asked = (
-    Members | LogQuery | Receipts | SearchQuery | PresenceQuery | Devices | Users | People | Danmaku
+    Members
+    | LogQuery
+    | Receipts
+    | SearchQuery
+    | PresenceQuery
+    | Devices
+    | Users
+    | People
+    | Danmaku
+    | Settings
 )
 
 
@@ -127,6 +140,7 @@ class Queries:
             "users": (msgspec.json.Decoder(Users), self._users),
             "people": (msgspec.json.Decoder(People), self._people),
             "danmaku": (msgspec.json.Decoder(Danmaku), self._danmaku),
+            "settings": (msgspec.json.Decoder(Settings), self._told),
         }
 
     async def answer(self, caller: Caller, query: Query) -> bytes:
@@ -172,6 +186,13 @@ class Queries:
         ms = 0 if last is None else last.media_ms if asked.by == "media" else last.at
         after = (ms, *last.key) if last is not None else asked.after
         return {"items": found, "more": more, "after": after}
+
+    async def _told(self, caller: Caller, log: LogId, asked: Settings) -> Any:
+        kind = self._kinds.get(kind_of(log)) if log else None
+        if kind is None:
+            raise BadArgs("this query needs a log")
+        settings = self._settings[kind.code]
+        return {"settings": {key: settings[key] for key in kind.told}}
 
     async def _members(self, caller: Caller, log: LogId, asked: Members) -> Any:
         await self._member(caller, log)
