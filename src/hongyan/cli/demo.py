@@ -168,7 +168,7 @@ async def _broadcast(node: Node, show: Show) -> None:
     await call(show.host, "room.pin", {"text": show.pinned})
     await call(show.host, "room.announce", {"text": show.announced})
     for said in show.said:
-        await call(said.by, "room.say", {"text": said.text})
+        await call(said.by, "room.say", {"text": said.text, "media_ms": said.media_ms})
     for user, gift, count, value in show.gifts:
         order = f"demo-{user}-{gift}"
         args = {"order": order, "gift": gift, "count": count, "value": value}

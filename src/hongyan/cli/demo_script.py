@@ -26,6 +26,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     on: int = 0
     mentions: tuple[str, ...] = ()
     picture: str = ""  # instead of text: a picture of this name
+    media_ms: int = -1  # in a room: the moment of its recording; -1 = none
 
 
 class Talk(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,12 +141,12 @@ SHOWS = (
         pinned="提问请加 #Q · Put #Q before your questions",
         announced="We begin at three o'clock. 三点准时开始。",
         said=(
-            Said(by="xiaolu", text="前排！"),
-            Said(by="bob", text="Hello from Lisbon 👋"),
-            Said(by="siyuan", text="画面很清楚，声音也没问题"),
-            Said(by="diego", text="#Q Does it run on one machine?"),
-            Said(by="grace", text="One process, one file. Yes."),
-            Said(by="xiaolu", text="期待压测数据！"),
+            Said(by="xiaolu", text="前排！", media_ms=1_000),
+            Said(by="bob", text="Hello from Lisbon 👋", media_ms=2_500),
+            Said(by="siyuan", text="画面很清楚，声音也没问题", media_ms=4_000),
+            Said(by="diego", text="#Q Does it run on one machine?", media_ms=9_000),
+            Said(by="grace", text="One process, one file. Yes.", media_ms=12_000),
+            Said(by="xiaolu", text="期待压测数据！", media_ms=75_000),
         ),
         gifts=(("bob", "rose", 3, 3), ("xiaolu", "goose", 1, 100)),
     ),
