@@ -112,9 +112,9 @@ async def test_LR7_LR8_a_host_keeps_order(demo: DemoServer, enter: Enter) -> Non
     await sees(alice, "too early")
     await moderate(alice, "too early", "Ban from the room")
     await alice.get_by_role("dialog").get_by_role("button", name="Ban from the room").click()
-    await expect(bob.get_by_text("A moderator banned you")).to_be_visible(timeout=SLOW_MS)
+    await expect(bob.get_by_text("A moderator sent you out")).to_be_visible(timeout=SLOW_MS)
     await bob.get_by_role("button", name="Try again").click()
-    await expect(bob.get_by_text("A moderator banned you")).to_be_visible(timeout=SLOW_MS)
+    await expect(bob.get_by_text("A moderator sent you out")).to_be_visible(timeout=SLOW_MS)
 
 
 async def test_LR8_rooms_are_opened_from_the_lobby_and_closed(

@@ -5,6 +5,7 @@ import { useRef } from "preact/hooks";
 import { reasonOf } from "../session/index.js";
 import { duration, Icon, IconButton, toast } from "../ui/index.js";
 import { CATALOGUE } from "./gifts.js";
+import { useLayer } from "./layers.js";
 import { attempt } from "./moderating.js";
 import type { Position, Room } from "./room.js";
 import { giftName } from "./Stage.js";
@@ -23,10 +24,13 @@ export function Input({ room, moderates, rise }: { room: Room; moderates: boolea
   const busy = useSignal(false);
   const gifts = useSignal(false);
   const field = useRef<HTMLInputElement>(null);
-  const { muted_all: mutedAll, slow_s: slowS } = room.told.value;
+  const { muted_all: mutedAll, slow_s: slowS, open } = room.told.value;
   const left = room.left.value;
-  const silent = mutedAll && !moderates;
-  const note = silent ? w.sayMutedAll : left ? (slowS && !moderates ? w.saySlow(inWords(left)) : w.sayBlocked(inWords(left))) : "";
+  const silent = (mutedAll || !open) && !moderates;
+  const waits = room.muted.value ? w.sayMuted : slowS && !moderates ? w.saySlow : w.sayBlocked;
+  const note = silent ? (open ? w.sayMutedAll : w.closedGone) : left ? waits(inWords(left)) : "";
+  useLayer(look.value.open, () => (look.value = { ...look.peek(), open: false }));
+  useLayer(gifts.value, () => (gifts.value = false));
   const send = async () => {
     const said = text.value.trim();
     if (!said || busy.value || left || silent) return;
@@ -37,7 +41,7 @@ export function Input({ room, moderates, rise }: { room: Room; moderates: boolea
       if (room.state.peek().hold && !moderates) toast(w.sayHeld);
     } catch (error) {
       const unwanted = (error as { code?: number }).code === UNWANTED;
-      toast(unwanted ? w.sayUnwanted : reasonOf(error), { kind: "bad" });
+      if (!room.left.peek()) toast(unwanted ? w.sayUnwanted : reasonOf(error), { kind: "bad" });
     } finally {
       busy.value = false;
       field.current?.focus();
@@ -46,7 +50,7 @@ export function Input({ room, moderates, rise }: { room: Room; moderates: boolea
   return (
     <div class="speak">
       {look.value.open && <Looks look={look} />}
-      {gifts.value && <Gifts room={room} />}
+      {gifts.value && room.gives.value && <Gifts room={room} />}
       <form
         class="speak-form"
         onSubmit={(e) => {
@@ -87,18 +91,22 @@ export function Input({ room, moderates, rise }: { room: Room; moderates: boolea
         {note || (slowS && !moderates ? w.slowHint(slowS) : "")}
       </p>
       <div class="speak-more">
+        {room.gives.value && (
+          <button
+            type="button"
+            class="like"
+            aria-expanded={gifts.value}
+            disabled={!open && !moderates}
+            onClick={() => (gifts.value = !gifts.value)}
+          >
+            <Icon name="gift" size={20} />
+            <span>{w.gift}</span>
+          </button>
+        )}
         <button
           type="button"
           class="like"
-          aria-expanded={gifts.value}
-          onClick={() => (gifts.value = !gifts.value)}
-        >
-          <Icon name="gift" size={20} />
-          <span>{w.gift}</span>
-        </button>
-        <button
-          type="button"
-          class="like"
+          disabled={!open && !moderates}
           onClick={() => {
             room.like();
             rise();

@@ -5,6 +5,7 @@ import { type VNode } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { clockTime, Icon, IconButton, openMenu } from "../ui/index.js";
 import { signOf } from "./gifts.js";
+import { overWindow } from "./layers.js";
 import type { Line, Said } from "./lines.js";
 import { itemsFor } from "./moderating.js";
 import { calledIn, Who } from "./names.js";
@@ -132,8 +133,10 @@ function SaidRow({ room, line, moderates }: { room: Room; line: Said; moderates:
   const w = words();
   const own = line.from === room.me;
   const isHost = line.from === room.host.value;
-  const menu = (at: Element | { x: number; y: number }) =>
+  const menu = (at: Element | { x: number; y: number }) => {
     openMenu({ at, label: w.more, items: itemsFor(room, line) });
+    overWindow();
+  };
   return (
     <div
       class={`line ${own ? "line-own" : ""}`}

@@ -4,8 +4,9 @@ import { reasonOf, status } from "../session/index.js";
 import { askLine, Button, Dialog, fullWhen, IconButton, Input, Select, Switch } from "../ui/index.js";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { useLayer, overWindow } from "./layers.js";
 import { attempt } from "./moderating.js";
-import { calledIn, Who } from "./names.js";
+import { calledIn, count, Who } from "./names.js";
 import type { Room } from "./room.js";
 import { words } from "./words.js";
 
@@ -38,13 +39,44 @@ export function Waiting({ room }: { room: Room }) {
   );
 }
 
+/** How much comes in, by lane: the host is shown all of it. */
+export function Traffic({ room }: { room: Room }) {
+  const w = words();
+  const now = useSignal(room.counts.at(Date.now()));
+  useEffect(() => {
+    const timer = setInterval(() => (now.value = room.counts.at(Date.now())), 1000);
+    return () => clearInterval(timer);
+  }, [room]);
+  const { minute, second } = now.value;
+  const { total } = room.gap.value;
+  return (
+    <dl class="traffic" aria-label={w.traffic}>
+      {([
+        ["high", w.laneHigh, count(minute.high)],
+        ["normal", w.laneNormal, count(minute.normal)],
+        ["low", w.laneLow, count(minute.low)],
+        ["second", w.perSecond, count(second)],
+        ["missed", w.leftOut, count(total)],
+      ] as const).map(([key, name, n]) => (
+        <div key={key} class={`traffic-${key}`}>
+          <dt>{name}</dt>
+          <dd>{n}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
 export function Manage({ room, onClose }: { room: Room; onClose: () => void }) {
   const w = words();
   const state = room.state.value;
   const told = room.told.value;
+  useLayer(true, onClose);
   const set = (changes: Record<string, string | number | boolean>) => void attempt(room.order("room.update", changes), "");
   const ask = async (title: string, label: string, name: string, maxLength: number, value = "") => {
-    const text = await askLine({ title, label, yes: w.save, maxLength, value });
+    const answer = askLine({ title, label, yes: w.save, maxLength, value });
+    overWindow();
+    const text = await answer;
     if (text?.trim()) await attempt(room.order(name, name === "room.update" ? { title: text.trim() } : { text: text.trim() }));
   };
   const off = status.value.state !== "open";

@@ -3,11 +3,12 @@
 import type { Client } from "@hongyan/sdk";
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { me, reasonOf, rows } from "../session/index.js";
-import { Button, EmptyState, Icon, type IconName, IconButton, Spinner, toast } from "../ui/index.js";
+import { type HttpRefusal, me, reasonOf, rows } from "../session/index.js";
+import { Button, duration, EmptyState, Icon, type IconName, IconButton, Spinner, toast } from "../ui/index.js";
 import { Input } from "./Input.js";
 import { List } from "./List.js";
-import { Manage, Waiting } from "./Manage.js";
+import { useLayers } from "./layers.js";
+import { Manage, Traffic, Waiting } from "./Manage.js";
 import { attempt } from "./moderating.js";
 import { calledIn, count } from "./names.js";
 import { forget, remember } from "./recent.js";
@@ -51,7 +52,7 @@ export function RoomPage({ log, client, guest }: { log: string; client: Client; 
 
 function Over({ room, guest }: { room: Room; guest: boolean }) {
   const w = words();
-  const { code = 0, message = "" } = (room.error.value ?? {}) as { code?: number; message?: string };
+  const { code = 0, message = "", retryAfterMs = 0 } = (room.error.value ?? {}) as Partial<HttpRefusal>;
   const why =
     code === NO_LOG ? w.noRoom
     : message.startsWith("sent away") || message.startsWith("you were sent out") ? w.dismissed
@@ -64,6 +65,7 @@ function Over({ room, guest }: { room: Room; guest: boolean }) {
     <main class="live-wait">
       <EmptyState icon={code === NO_LOG ? "search" : "block"} title={w.cannot}>
         <p>{why}</p>
+        {why === w.dismissed && retryAfterMs > 0 && <p>{w.backIn(duration(retryAfterMs))}</p>}
         <p class="live-over">
           <Button onClick={() => void room.enter()}>{w.retry}</Button>
           <Button kind="primary" onClick={() => (guest ? (loginFirst.value = true) : goLive())}>
@@ -79,6 +81,7 @@ function Inside({ room, guest, moderates }: { room: Room; guest: boolean; modera
   const w = words();
   const managing = useSignal(false);
   const rise = useRef<() => void>(() => {});
+  useLayers();
   const { title, open } = room.told.value;
   return (
     <div class="room">
@@ -108,6 +111,7 @@ function Inside({ room, guest, moderates }: { room: Room; guest: boolean; modera
         </p>
         {!open && <p class="room-note">{moderates ? w.closed : w.closedGone}</p>}
         <Pinned room={room} moderates={moderates} />
+        {moderates && <Traffic room={room} />}
         {moderates && <Waiting room={room} />}
         <List room={room} moderates={moderates} />
         <Gap room={room} />
@@ -176,12 +180,19 @@ function Pinned({ room, moderates }: { room: Room; moderates: boolean }) {
 /** That not everything is shown, and why. */
 function Gap({ room }: { room: Room }) {
   const w = words();
-  const { n, total } = room.gap.value;
+  const { lately, total } = room.gap.value;
   if (!total) return null;
+  const why: Record<string, (n: string) => string> = {
+    sampled: w.gapSampled,
+    shed: w.gapShed,
+    slow: w.gapSlow,
+    epoch: w.gapAway,
+  };
+  const parts = [...lately].map(([reason, n]) => (why[reason] ?? w.gap)(count(n)));
   return (
-    <p class="room-gap" title={`${w.gapWhy} ${w.gapTotal(count(total))}`}>
+    <p class="room-gap" title={`${w.gapKept} ${w.gapTotal(count(total))}`}>
       <Icon name="info" size={15} />
-      {n ? w.gap(count(n)) : w.gapTotal(count(total))}
+      <span>{parts.join(" · ") || w.gapTotal(count(total))}</span>
     </p>
   );
 }

@@ -5,6 +5,7 @@
  * lane within a moment is not flown: all of it stands in the list beside.
  */
 
+import { Hearts } from "./hearts.js";
 import type { Said } from "./lines.js";
 import { Lanes, Rows } from "./lanes.js";
 
@@ -15,6 +16,7 @@ const MOST_WAITING = 60;
 const PLACE_MS = 80; // between two looks for free lanes: each change of the page has its price
 const MOST_PLACED = 6; // per look
 const MOST_FLYING = 160;
+const TELL_MS = 250;
 const PADDING = 8; // px on each side
 const STROKE = 3; // px around letters, so that they can be read on any film
 const MOST_SHARP = 2; // device pixels per px
@@ -50,6 +52,7 @@ export class Flyers {
   readonly #canvas = document.createElement("canvas");
   readonly #pen = this.#canvas.getContext("2d");
   #sharp = 1;
+  #toldAt = -TELL_MS;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #paused = 0; // since when; 0 = moving
   #held = 0; // ms held so far
@@ -57,12 +60,15 @@ export class Flyers {
   #height = 0;
   #line = 30;
   readonly #sizes: ResizeObserver;
+  /** They rise over the same canvas: a layer each would cost more than they all. */
+  readonly hearts: Hearts;
 
   constructor(
     private readonly box: HTMLElement,
     /** Nothing crosses the stage: for those whom movement troubles. */
     private readonly still: boolean,
   ) {
+    this.hearts = new Hearts(still, () => this.#wake());
     box.append(this.#canvas);
     this.#sizes = new ResizeObserver(() => this.#measure());
     this.#sizes.observe(box);
@@ -110,9 +116,10 @@ export class Flyers {
 
   close(): void {
     this.#sizes.disconnect();
+    this.hearts.clear();
+    this.clear();
     cancelAnimationFrame(this.#frame);
     clearTimeout(this.#timer);
-    this.clear();
   }
 
   #measure(): void {
@@ -162,6 +169,18 @@ export class Flyers {
   #fly({ line, own, width }: Waiting, y: number, moves: boolean, from: number): void {
     const until = from + (moves ? CROSS_MS : STAY_MS);
     this.#flying.add({ picture: this.#paint(line, own, width), width, y, moves, from, until, off: line.off });
+    this.#wake();
+  }
+
+  /** How many are up, for whoever looks from outside; each change of it has its price in style. */
+  #tell(up: string): void {
+    const now = performance.now();
+    if (this.box.dataset["flying"] === up || (up !== "0" && now - this.#toldAt < TELL_MS)) return;
+    this.#toldAt = now;
+    this.box.dataset["flying"] = up;
+  }
+
+  #wake(): void {
     if (!this.#frame) this.#frame = requestAnimationFrame(this.#draw);
   }
 
@@ -196,6 +215,7 @@ export class Flyers {
     const pen = this.#pen;
     if (!pen) return;
     pen.clearRect(0, 0, w, h);
+    const rising = this.hearts.draw(pen, performance.now(), this.#sharp, this.#width, this.#height);
     const now = (this.#paused || performance.now()) - this.#held;
     for (const flying of this.#flying) {
       const { picture, width, moves, from, until, y } = flying;
@@ -207,9 +227,8 @@ export class Flyers {
       const x = moves ? this.#width - gone : Math.max(0, (this.#width - width) / 2);
       pen.drawImage(picture, Math.round(x * this.#sharp), Math.round(y * this.#sharp));
     }
-    const up = String(this.#flying.size);
-    if (this.box.dataset["flying"] !== up) this.box.dataset["flying"] = up;
-    if (this.#flying.size && !this.#paused) this.#frame = requestAnimationFrame(this.#draw);
+    this.#tell(String(this.#flying.size));
+    if (rising || (this.#flying.size && !this.#paused)) this.#wake();
   };
 }
 

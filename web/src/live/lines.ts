@@ -5,6 +5,7 @@ import type { LiveItem } from "@hongyan/sdk/live";
 import type { Given } from "./gifts.js";
 
 export const KEPT = 120;
+const COMBO_LINES = 20; // between two gifts of a combo that are one line
 
 export interface Said {
   kind: "said";
@@ -62,12 +63,13 @@ export function lineOfEntry({ seq, type, from, at, body }: Entry): Line | undefi
 export function appended(lines: readonly Line[], more: readonly Line[]): readonly Line[] {
   const all = [...lines];
   for (const line of more) {
-    const last = all.at(-1);
-    if (line.kind === "came" && last?.kind === "came") all.pop();
-    if (line.kind === "gift" && last?.kind === "gift" && isCombo(last, line)) {
-      const { count, value = 0 } = last.given;
-      const given = { ...line.given, count: count + line.given.count, value: value + (line.given.value ?? 0) };
-      all[all.length - 1] = { ...line, given };
+    if (line.kind === "came" && all.at(-1)?.kind === "came") all.pop();
+    const at = line.kind === "gift" ? comboIn(all, line) : -1;
+    if (at >= 0) {
+      const last = all[at] as GiftLine;
+      const given = added(last.given, (line as GiftLine).given);
+      if (at === all.length - 1) all[at] = { ...line, given } as GiftLine;
+      else all[at] = { ...last, given }; // stays where it is read
     } else {
       all.push(line);
     }
@@ -76,6 +78,19 @@ export function appended(lines: readonly Line[], more: readonly Line[]): readonl
 }
 
 type GiftLine = Line & { kind: "gift" };
+
+function added(one: Given, two: Given): Given {
+  return { ...two, count: one.count + two.count, value: (one.value ?? 0) + (two.value ?? 0) };
+}
+
+/** Where among the newest lines the combo of a gift stands; -1 = nowhere. */
+function comboIn(lines: readonly Line[], gift: GiftLine): number {
+  for (let at = lines.length - 1; at >= Math.max(0, lines.length - COMBO_LINES); at -= 1) {
+    const line = lines[at]!;
+    if (line.kind === "gift" && isCombo(line, gift)) return at;
+  }
+  return -1;
+}
 
 function isCombo(one: GiftLine, two: GiftLine): boolean {
   const { gift, combo } = two.given;

@@ -2,11 +2,13 @@
 
 import { reasonOf } from "../session/index.js";
 import { confirm, type MenuItem, toast } from "../ui/index.js";
+import { overWindow } from "./layers.js";
 import type { Said } from "./lines.js";
 import { calledIn } from "./names.js";
 import type { Room } from "./room.js";
 import { words } from "./words.js";
 
+const KICK = 300; // seconds: long enough to notice
 const MINUTE = 60;
 const DAY = 86_400;
 
@@ -47,12 +49,15 @@ export function itemsFor(room: Room, line: Said): (MenuItem | "-")[] {
     icon: "eye",
     run: () => void attempt(room.shadow(user, !hidden)),
   });
-  items.push("-", { label: w.ban, icon: "block", danger: true, run: () => void ban(room, user) });
+  items.push("-", { label: w.kick, icon: "logout", run: () => void attempt(room.order("room.ban", { user, seconds: KICK })) });
+  items.push({ label: w.ban, icon: "block", danger: true, run: () => void ban(room, user) });
   return items;
 }
 
 async function ban(room: Room, user: string): Promise<void> {
   const w = words();
-  const sure = await confirm({ title: w.banSure(calledIn(user)), text: w.banText, yes: w.ban, danger: true });
+  const answer = confirm({ title: w.banSure(calledIn(user)), text: w.banText, yes: w.ban, danger: true });
+  overWindow();
+  const sure = await answer;
   if (sure) await attempt(room.order("room.ban", { user }));
 }

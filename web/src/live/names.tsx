@@ -1,12 +1,33 @@
 /** How people of a room are called and shown. */
 
-import { hue, lang } from "../ui/index.js";
-import { nameOf } from "../session/index.js";
+import { Avatar, type AvatarProps, hue, lang } from "../ui/index.js";
+import { nameOf, phase, UserAvatar } from "../session/index.js";
 import { words } from "./words.js";
 
-/** The display name; a guest has none. */
+const GUEST = "guest.";
+const LONG = 16; // characters from which on an id is taken for one that no person chose
+
+/** A name from an id, for who may not ask for names: `li.wei` is Li Wei, `u-5f3c…` User 5f3c. Pure. */
+export function readable(user: string, word: string): string {
+  const parts = user.split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+  const drawn = user.length > LONG || parts.some((part) => part.length >= 8 && /\d/.test(part) && /\p{L}/u.test(part));
+  if (drawn || !parts.length) {
+    const last = parts.reduce((one, two) => (two.length > one.length ? two : one), "");
+    return `${word} ${last.slice(-4)}`.trim();
+  }
+  return parts.map((part) => part[0]!.toUpperCase() + part.slice(1)).join(" ");
+}
+
+/** The display name; who is not logged in, here or there, has no more than an id. */
 export function calledIn(user: string): string {
-  return user.startsWith("guest.") ? `${words().guest} ${user.slice(6, 10)}` : nameOf(user);
+  if (user.startsWith(GUEST)) return `${words().guest} ${user.slice(GUEST.length, GUEST.length + 4)}`;
+  return phase.value === "in" ? nameOf(user) : readable(user, words().user);
+}
+
+/** A person's picture. */
+export function Face({ user, size }: { user: string; size: AvatarProps["size"] }) {
+  if (phase.value === "in") return <UserAvatar user={user} size={size} />;
+  return <Avatar name={calledIn(user)} id={user} size={size} />;
 }
 
 /** A name in the colour of its person. */

@@ -4,9 +4,12 @@ import { batch, computed, signal } from "@preact/signals";
 import type { Client, Entry, Json } from "@hongyan/sdk";
 import { type LiveItem, type Watch, watch } from "@hongyan/sdk/live";
 import { HttpRefusal, refusalOf } from "../session/login.js";
+import { Counts, laneOf } from "./counts.js";
 import { type Banner, merged } from "./gifts.js";
 import { answers, appended, deletedBy, type Line, lineOf, lineOfEntry, type Said } from "./lines.js";
 import { leftToSay } from "./pace.js";
+import { listsAfter, type RoomState, type Told } from "./state.js";
+import { type Ask, type Page, Reel } from "./reel.js";
 
 const FLUSH_MS = 250; // the list is drawn anew at most this often
 const LIKES_MS = 800; // clicks of so long are one call
@@ -16,28 +19,11 @@ const GAP_SHOWN_MS = 8_000;
 const MOST_HELD = 100;
 const EARLIER = 30; // durable entries shown to who comes
 const NO_ANSWER = 0;
-const TOO_FAST = 303; // code
+const TOO_FAST = 303; // codes
+const MUTED = 204;
+const LAST_MS = 2 ** 53 - 1; // of any recording
 
 export type Position = Said["position"];
-
-/** What all viewers are told of a room: the value `room`. */
-interface Told {
-  title: string;
-  open: boolean;
-  slow_s: number;
-  muted_all: boolean;
-}
-
-/** The state as a moderator sees it; a viewer's has no lists. */
-export interface RoomState extends Partial<Told> {
-  host?: string;
-  guests?: boolean;
-  hold?: boolean;
-  rate?: number;
-  muted?: Record<string, number>;
-  banned?: Record<string, number>;
-  shadowed?: string[];
-}
 
 /** `over`: sent away, closed or not to be watched, see `error`. */
 export type Phase = "joining" | "in" | "over";
@@ -55,14 +41,25 @@ export class Room {
   readonly deleted = signal<ReadonlySet<number>>(new Set());
   readonly held = signal<readonly Said[]>([]);
   readonly banners = signal<readonly Banner[]>([]);
-  /** Messages left out lately, and in all. */
-  readonly gap = signal({ n: 0, total: 0 });
+  /** Messages left out lately, by reason, and in all. */
+  readonly gap = signal<{ lately: ReadonlyMap<string, number>; total: number }>({ lately: new Map(), total: 0 });
+  /** What came by lane; for the host. */
+  readonly counts = new Counts();
+  /** Gifts may be sent from here: nothing is paid on this server. */
+  readonly gives = signal(false);
+  /** Something said of a recording is kept. */
+  readonly recorded = signal(false);
+  /** One may not speak because a moderator said so. */
+  readonly muted = signal(false);
   /** The connection is there. */
   readonly linked = signal(true);
   /** Seconds until one may speak. */
   readonly left = signal(0);
   readonly pinned = computed(() => this.values.value.get("pinned") as { text: string; author: string } | undefined);
   readonly host = computed(() => this.state.value.host ?? "");
+
+  /** The moment of the recording that is on the stage; -1 = it is live. Set by the stage. */
+  mediaMs: () => number = () => -1;
 
   #watch: Watch | undefined;
   #hearers = new Set<Hear>();
@@ -77,6 +74,7 @@ export class Room {
   #combo = { key: "", id: "", at: 0 };
   #gapTimer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #reel: Reel | undefined;
   #off: (() => void) | undefined;
   readonly #seqs = new Set<number>(); // entries in the list
 
@@ -110,13 +108,14 @@ export class Room {
           this.values.value = new Map(this.#watch?.values ?? []);
           this.#values();
         },
-        gap: (n) => this.#missed(n),
+        gap: (n, reason) => this.#missed(n, reason),
         entries: (entries) => this.#entries(entries, true),
-        ended: (error) => this.#over(error),
+        ended: (error) => void this.#sentAway(error),
       });
       this.#watch = watched;
-      if (this.#closed) watched.close();
-      else await this.#earlier();
+      if (this.#closed) return watched.close();
+      void this.#offers();
+      await this.#earlier();
     } catch (error) {
       this.#over(error as Error);
     }
@@ -139,6 +138,18 @@ export class Room {
     return () => this.#hearers.delete(hearer);
   }
 
+  /** The signal does not say why; who asks to come in is told. */
+  async #sentAway(error: Error): Promise<void> {
+    let why: Error = error;
+    try {
+      const answer = await this.client.http(`/v1/logs/${this.log}/live`);
+      if (!answer.ok) why = await refusalOf(answer);
+    } catch {
+      // no network: it has to do
+    }
+    this.#over(why);
+  }
+
   #over(error: Error): void {
     if (this.#closed) return;
     this.error.value = error;
@@ -156,7 +167,9 @@ export class Room {
 
   #items(items: readonly LiveItem[], fresh: boolean): void {
     const lines: Line[] = [];
+    const now = Date.now();
     for (const item of items) {
+      if (fresh) this.counts.add(laneOf(item.lane), 1, now);
       const off = deletedBy(item);
       if (off) this.deleted.value = new Set([...this.deleted.value, off].slice(-500));
       const line = lineOf(item, ++this.#n);
@@ -193,6 +206,7 @@ export class Room {
       if (line) lines.push(line);
       if (entry.type === "order" || entry.type === "changed") this.#ordered(entry);
     }
+    if (fresh) this.counts.add("high", entries.length, Date.now());
     for (const line of fresh ? lines : []) {
       if (line.kind === "gift") this.banners.value = merged(this.banners.peek(), line.from, line.given, Date.now());
     }
@@ -204,14 +218,35 @@ export class Room {
     const state = { ...this.state.value };
     if (type === "changed") Object.assign(state, (body as unknown as { changes: RoomState }).changes);
     const { act, user, until = 0, on = true } = body as { act?: string; user?: string; until?: number; on?: boolean };
-    if (user && act === "mute") state.muted = listed(state.muted, user, on ? until : undefined);
+    if (user) Object.assign(state, listsAfter(state, act, user, until, on));
     if (user === this.me && act === "mute") {
       this.#blockedUntil = on ? until : 0;
+      this.muted.value = on;
       this.#tick();
     }
-    if (user && act === "ban") state.banned = listed(state.banned, user, until);
-    if (user && act === "unban") state.banned = listed(state.banned, user, undefined);
     this.state.value = state;
+  }
+
+  /** What this server and this room have to offer; without an answer nothing more is shown. */
+  async #offers(): Promise<void> {
+    const { client, log } = this;
+    const recorded = this.ask(0, LAST_MS, undefined, 1).then(({ items }) => (this.recorded.value = items.length > 0));
+    // a guest may not ask, and not give
+    const told = this.me ? client.query<{ settings: { gifts?: string } }>("settings", {}, log) : undefined;
+    const gives = told?.then(({ settings }) => (this.gives.value = settings.gifts === "users"));
+    await Promise.allSettled([recorded, gives]);
+  }
+
+  /** What was said of the recording. */
+  ask: (...args: [...Parameters<Ask>, limit?: number]) => Promise<Page> = (from_ms, to_ms, after, limit = 200) => {
+    const args = { from_ms, to_ms, limit, ...(after !== undefined && { after }) };
+    return this.client.query<Page & Json>("danmaku", args, this.log);
+  };
+
+  /** Watch the recording: what is said from now on belongs to its moments. */
+  replay(on: boolean): Reel | undefined {
+    this.#reel = on ? new Reel(this.ask) : undefined;
+    return this.#reel;
   }
 
   /** Gifts and announcements from before one came. */
@@ -222,7 +257,7 @@ export class Room {
       for (const { seq } of old) this.#seqs.add(seq);
       const lines = old.map(lineOfEntry).filter((line) => line !== undefined && line.kind !== "order") as Line[];
       const all = [...lines, ...this.lines.peek()].sort((a, b) => a.at - b.at);
-      this.lines.value = appended(all, []);
+      this.lines.value = appended([], all);
     } catch {
       // the room works without: what comes from now on is there
     }
@@ -240,12 +275,13 @@ export class Room {
     }, FLUSH_MS);
   }
 
-  #missed(n: number): void {
+  #missed(n: number, reason: string): void {
     const { gap } = this;
-    gap.value = { n: gap.value.n + n, total: gap.value.total + n };
+    const { lately, total } = gap.value;
+    gap.value = { lately: new Map(lately).set(reason, (lately.get(reason) ?? 0) + n), total: total + n };
     this.#gapTimer ??= setTimeout(() => {
       this.#gapTimer = undefined;
-      gap.value = { n: 0, total: gap.value.total };
+      gap.value = { lately: new Map(), total: gap.value.total };
     }, GAP_SHOWN_MS);
   }
 
@@ -253,8 +289,10 @@ export class Room {
 
   /** Say it now or not at all: what waits for a connection is no danmaku. Throws HttpRefusal. */
   async say(text: string, color: string, position: Position): Promise<void> {
+    const media_ms = this.mediaMs();
     try {
-      await this.#call("room.say", { text, color, position });
+      if (media_ms >= 0) this.#reel?.saidNow(text, media_ms);
+      await this.#call("room.say", { text, color, position, ...(media_ms >= 0 && { media_ms }) });
       this.#saidAt = Date.now();
     } catch (error) {
       if (error instanceof HttpRefusal && error.retryAfterMs) this.#blocked(error);
@@ -268,6 +306,7 @@ export class Room {
   #blocked({ code, retryAfterMs }: HttpRefusal): void {
     const slowMs = this.told.value.slow_s * 1000;
     const until = Date.now() + retryAfterMs;
+    this.muted.value = code === MUTED;
     if (code === TOO_FAST && slowMs) this.#saidAt = until - slowMs;
     else this.#blockedUntil = until;
   }
@@ -276,6 +315,7 @@ export class Room {
     const slowS = this.moderates() ? 0 : this.told.value.slow_s;
     this.left.value = leftToSay({ slowS, saidAt: this.#saidAt, blockedUntil: this.#blockedUntil }, Date.now());
     clearInterval(this.#clock);
+    if (this.#blockedUntil <= Date.now()) this.muted.value = false;
     if (this.left.value) this.#clock = setInterval(this.#tick, 250);
   };
 
@@ -338,9 +378,4 @@ export class Room {
     }
     if (!answer.ok) throw await refusalOf(answer);
   }
-}
-
-function listed(list: Record<string, number> = {}, user: string, until: number | undefined): Record<string, number> {
-  const { [user]: _, ...rest } = list;
-  return until === undefined ? rest : { ...rest, [user]: until };
 }
