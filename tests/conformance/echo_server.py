@@ -1,9 +1,11 @@
 """An echo session on the real transport, for WebSocket test suites.
 
-    python tests/conformance/echo_server.py --port 9001 [--message-bytes N]
+    python tests/conformance/echo_server.py --port 9001 [--message-bytes N] [--cert C --key K]
 
-Every path takes WebSockets, with no subprotocol; text and binary messages come back as they
-were. It prints `listening on PORT` once it does.
+Every path takes WebSockets, of any origin and subprotocol (none is agreed on); text and binary
+messages come back as they were. What the service limits for its own sake is not limited here:
+connections of an address, control frames. It prints `listening on PORT` once it does.
+docs/conformance.md says how to point a suite at it.
 """
 
 from __future__ import annotations
@@ -98,12 +100,16 @@ def in_thread(front: Front) -> Iterator[Front]:
         assert left == [0], "connections outlived the server"
 
 
-async def serve(port: int, message_bytes: int) -> None:
-    """Until SIGTERM or SIGINT."""
+def suite_front(port: int, message_bytes: int, cert: str = "", key: str = "") -> Front:
+    """What this program runs."""
     limits = Limits(connections_per_ip=0)  # a suite comes from one address
-    front = echo_front(
-        Server(port=port), limits, Terms(message_bytes=message_bytes, close_timeout_s=1.0)
-    )
+    terms = Terms(message_bytes=message_bytes, close_timeout_s=1.0, control_burst=1e9)
+    server = Server(port=port, tls_cert=cert, tls_key=key, allowed_origins=("*",))
+    return echo_front(server, limits, terms)
+
+
+async def serve(front: Front) -> None:
+    """Until SIGTERM or SIGINT."""
     await front.start()
     print(f"listening on {front.port}", flush=True)
     end = asyncio.Event()
@@ -117,5 +123,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Echo WebSocket messages.")
     parser.add_argument("--port", type=int, default=9001)
     parser.add_argument("--message-bytes", type=int, default=64 * 1024 * 1024)
+    parser.add_argument("--cert", default="", help="PEM file: speak TLS (wss)")
+    parser.add_argument("--key", default="", help="PEM file of its key")
     args = parser.parse_args()
-    uvloop.run(serve(args.port, args.message_bytes))
+    uvloop.run(serve(suite_front(args.port, args.message_bytes, args.cert, args.key)))

@@ -7,11 +7,13 @@ import struct
 from collections.abc import Iterator
 
 import pytest
-from echo_server import echo_front, in_thread
+from echo_server import echo_front, in_thread, suite_front
 from rawsocket import (
     BINARY,
     CLOSE,
     CONT,
+    PING,
+    PONG,
     TEXT,
     Client,
     Frame,
@@ -125,8 +127,8 @@ def test_T7_bad_text_ends_with_the_fragment_that_cannot_be_mended(front: Front, 
         client.open()
         for at, byte in enumerate(data[:fault]):
             client.send(frame(CONT if at else TEXT, bytes([byte]), fin=False))
-        client.send(frame(0x9, b"so far"))
-        assert client.frame() == Frame(True, 0xA, b"so far")
+        client.send(frame(PING, b"so far"))
+        assert client.frame() == Frame(True, PONG, b"so far")
         kind, last = (CONT if fault else TEXT), data[fault : fault + 1]
         client.send(frame(kind, last, fin=not last))
         assert client.closed_with()[0] == 1007
@@ -194,11 +196,31 @@ def test_T3_an_extension_is_declined_and_its_bit_refused(front: Front, offer: st
 # --- what suites need -----------------------------------------------------------------------
 
 
-def test_T1_two_hundred_connections_one_after_another(front: Front) -> None:
+@pytest.fixture(scope="module")
+def suite() -> Iterator[Front]:
+    with in_thread(suite_front(0, 64 << 20)) as running:
+        yield running
+
+
+def test_T1_two_hundred_connections_one_after_another(suite: Front) -> None:
     for number in range(200):
-        with Client(front.port) as client:
-            client.open(f"/runCase?case={number}&agent=x")
+        with Client(suite.port) as client:
+            client.open(f"/runCase?case={number}&agent=x", Origin="http://suite.example")
             closes(client)
+
+
+def test_T11_the_server_for_suites_answers_thousands_of_pings(suite: Front) -> None:
+    with Client(suite.port) as client:
+        client.open(Sec_WebSocket_Protocol="chat, superchat")
+        client.send(
+            frame(TEXT, b"", fin=False), *(frame(CONT, b"", fin=False) for _ in range(3000))
+        )
+        for number in range(3000):
+            client.send(frame(PING, b"%d" % number))
+            assert client.frame() == Frame(True, PONG, b"%d" % number)
+        client.send(frame(CONT, b"end"))
+        assert client.frame() == Frame(True, TEXT, b"end")
+        closes(client)
 
 
 def test_T8_a_peer_in_the_middle_of_a_large_frame_learns_why(front: Front) -> None:

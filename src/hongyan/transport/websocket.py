@@ -73,6 +73,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 
     message_bytes: int = 64 * 1024
     close_timeout_s: float = 5.0  # from our close frame to the end of patience
+    control_burst: float = CONTROL_BURST
 
 
 class Connection(WSListener):
@@ -92,7 +93,7 @@ class Connection(WSListener):
         self._closing = False  # a close frame was sent, or TCP is being closed
         self._timer: asyncio.TimerHandle | None = None
         self._discarded = 0
-        self._budget, self._budget_at = CONTROL_BURST, self._loop.time()
+        self._budget, self._budget_at = terms.control_burst, self._loop.time()
 
     # --- for a subclass ---------------------------------------------------------------------
 
@@ -228,7 +229,7 @@ class Connection(WSListener):
         """Pay for a frame that carries nothing; the budget fills up by itself."""
         now = self._loop.time()
         filled = self._budget + (now - self._budget_at) * CONTROL_RATE
-        self._budget, self._budget_at = min(CONTROL_BURST, filled) - 1, now
+        self._budget, self._budget_at = min(self._terms.control_burst, filled) - 1, now
         if self._budget < 0:
             raise ws.Violation(ws.POLICY, "too many control frames")
 
