@@ -160,7 +160,7 @@ def build_engine(
     directory = KeptDirectory(directory, bus, clock)
     cache = LogCache(store, kinds, most=config.logs.cache)
     limits = CallLimits(config.limits.rates)
-    hub = Hub(cache=cache, bus=bus, metrics=metrics)
+    hub = Hub(cache=cache, bus=bus, metrics=metrics, clock=clock)
     viewing = Viewing(
         LiveLogs(clock, hub.wake), cache, clock, bus, settings_of(kinds, config.kinds)
     )

@@ -161,7 +161,7 @@ async def test_CO8_commits_that_could_not_be_fanned_out_are_gaps() -> None:
 
     metrics, bus = Metrics(), MemoryBus()
     cache = LogCache(Down(), KINDS)  # type: ignore[arg-type]
-    hub = Hub(cache=cache, bus=bus, metrics=metrics)
+    hub = Hub(cache=cache, bus=bus, metrics=metrics, clock=ManualClock())
     lost = Appended(
         LogId("main/d/a~b"), (), Seq(1), ord=1, version=1, roster=1, count=2, large=False
     )

@@ -16,10 +16,11 @@ from hongyan.engine.auth import Identity
 from hongyan.engine.callers import Caller
 from hongyan.engine.followers import Followers
 from hongyan.engine.logs import LogCache, LogState
+from hongyan.engine.writes import Writes
 from hongyan.model.errors import Refusal, Replaced
 from hongyan.model.ids import LogId, Seq, UserId, UserKey, tenant_of, user_key
 from hongyan.model.log import Entry
-from hongyan.ports import Appended, Bus, CursorMoved, Evicted, Hint, RowsChanged, Signalled
+from hongyan.ports import Appended, Bus, Clock, CursorMoved, Evicted, Hint, RowsChanged, Signalled
 from hongyan.telemetry import Metrics
 from hongyan.wire.frames import Cursor, Deliver, Frame, Signal
 from hongyan.wire.session import Outgoing, ServerSession
@@ -60,6 +61,7 @@ class Peer:
         "muted",
         "ok",
         "opened_at",
+        "paced",
         "pinged",
         "queued",
         "session",
@@ -79,7 +81,8 @@ class Peer:
         self.identity: Identity | None = None
         self.caller: Caller | None = None
         self.ok = True  # the transport takes more
-        self.queued = False  # in the hub's list for this tick
+        self.queued = False  # will be written to in this turn of the loop
+        self.paced = False  # will be written to in the next round
         self.closing = False
         self.pinged = False  # a pong is being made
         self.opened_at = now
@@ -141,7 +144,7 @@ class Peer:
 class Hub:
     """Who is connected here, and who gets what."""
 
-    def __init__(self, *, cache: LogCache, bus: Bus, metrics: Metrics) -> None:
+    def __init__(self, *, cache: LogCache, bus: Bus, metrics: Metrics, clock: Clock) -> None:
         """Listens to the bus from now on, until `close`."""
         self._cache, self._metrics = cache, metrics
         self._unsubscribe = bus.subscribe(self.hint)
@@ -149,9 +152,12 @@ class Hub:
         self.users: dict[UserKey, list[Peer]] = {}  # open sessions by user
         self.followers = Followers(self.users, cache.page)  # open sessions by large log
         self._late: dict[LogId, list[Appended]] = {}  # hints that wait for the store, in order
-        self._queue: list[Peer] = []
+        self.writes = Writes(clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self.encodes = 0
+        metrics.gauge(
+            "fan_out_rounds", "Rounds of writes to many listeners.", lambda: self.writes.rounds
+        )
         self.viewing: Viewing | None = None
         self.on_rows: Callable[[RowsChanged], None] = lambda hint: None
         self.on_appended: Callable[[], None] = lambda: None
@@ -161,22 +167,8 @@ class Hub:
     # --- connections ------------------------------------------------------------------------
 
     def wake(self, peer: Peer) -> None:
-        """Flush this peer at the end of the loop's tick, with all others that got something."""
-        if not peer.queued:
-            peer.queued = True
-            if not self._queue:
-                asyncio.get_running_loop().call_soon(self._flush)
-            self._queue.append(peer)
-
-    def _flush(self) -> None:
-        queue, self._queue = self._queue, []
-        for peer in queue:
-            peer.queued = False
-            try:
-                peer.flush()
-            except Exception:  # one broken transport must not cost the others their tick
-                logger.exception("flush failed")
-                peer.link.close(1011, "internal error")
+        """Write to this peer soon; see Writes."""
+        self.writes.wake(peer)
 
     def attach(self, peer: Peer) -> None:
         """Make an authenticated peer reachable. An older connection of the device must go."""
@@ -245,6 +237,7 @@ class Hub:
         if state is None:
             return  # nobody here used the log lately: a lost signal is what signals may be
         encoded: dict[str, Outgoing] = {}
+        given = []
         for peer in self.listeners(state):
             identity = peer.identity
             mine = identity is not None and identity.user == user
@@ -255,7 +248,8 @@ class Hub:
             if item is None:
                 item = encoded[codec.name] = Outgoing(log, Seq(0), codec.encode(frame))
             peer.session.push(item)
-            self.wake(peer)
+            given.append(peer)
+        self.writes.wake_all(given)
 
     def listeners(self, state: LogState) -> list[Peer]:
         """The connections here that get what happens in this log, but for `muted`."""
@@ -361,12 +355,10 @@ class Hub:
         """Offer entries to peers: one encoding per codec, one append per peer. Never waits.
 
         # hot: bench fanout. The same `Outgoing` object is put into every queue, so that a
-        # delivery allocates nothing; sockets are written at the end of the tick, merged.
+        delivery allocates nothing.
         """
         encoded: dict[str, Outgoing] = {}
-        queue, seq = self._queue, entries[-1].seq
-        if peers and not queue:
-            asyncio.get_running_loop().call_soon(self._flush)
+        seq, given = Seq(entries[-1].seq), []
         for peer in peers:
             if peer.muted and log in peer.muted:
                 continue
@@ -375,12 +367,11 @@ class Hub:
             item = encoded.get(codec.name)
             if item is None:
                 frame = Deliver(log=log, entries=list(entries))
-                item = encoded[codec.name] = Outgoing(log, Seq(seq), codec.encode(frame))
+                item = encoded[codec.name] = Outgoing(log, seq, codec.encode(frame))
                 self.encodes += 1
             session.push(item)
-            if not peer.queued:
-                peer.queued = True
-                queue.append(peer)
+            given.append(peer)
+        self.writes.wake_all(given)
         self._metrics.deliveries_total += len(peers) * len(entries)
 
     def close(self) -> None:
