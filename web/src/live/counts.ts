@@ -26,6 +26,11 @@ export class Counts {
     if (this.#buckets.length > SPAN) this.#buckets.shift();
   }
 
+  /** Buckets in memory. */
+  get held(): number {
+    return this.#buckets.length;
+  }
+
   /** What came within the last minute, and what people said in the last whole second. */
   at(now: number): { minute: PerLane; second: number } {
     const second = Math.floor(now / 1000);

@@ -59,7 +59,7 @@ export class Layers {
   }
 
   #step(): void {
-    if (this.#stepped || this.#leaving || !this.#open.length) return;
+    if (this.#stepped || !this.#open.length) return;
     this.#stepped = true;
     this.history.pushState({ [MARK]: true }, "");
   }

@@ -2,21 +2,10 @@
 
 import { Avatar, type AvatarProps, hue, lang } from "../ui/index.js";
 import { nameOf, phase, UserAvatar } from "../session/index.js";
+import { readable } from "./readable.js";
 import { words } from "./words.js";
 
 const GUEST = "guest.";
-const LONG = 16; // characters from which on an id is taken for one that no person chose
-
-/** A name from an id, for who may not ask for names: `li.wei` is Li Wei, `u-5f3c…` User 5f3c. Pure. */
-export function readable(user: string, word: string): string {
-  const parts = user.split(/[^\p{L}\p{N}]+/u).filter(Boolean);
-  const drawn = user.length > LONG || parts.some((part) => part.length >= 8 && /\d/.test(part) && /\p{L}/u.test(part));
-  if (drawn || !parts.length) {
-    const last = parts.reduce((one, two) => (two.length > one.length ? two : one), "");
-    return `${word} ${last.slice(-4)}`.trim();
-  }
-  return parts.map((part) => part[0]!.toUpperCase() + part.slice(1)).join(" ");
-}
 
 /** The display name; who is not logged in, here or there, has no more than an id. */
 export function calledIn(user: string): string {
