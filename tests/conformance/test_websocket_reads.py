@@ -106,6 +106,27 @@ def test_T6_reads_may_be_cut_anywhere(
     assert wire.sent.count(b"\x8a\x01p") == len(sent)
 
 
+@given(
+    text=st.text(max_size=300),
+    frames=st.lists(st.integers(0, 900), max_size=3),
+    cuts=_cuts,
+    mask=st.binary(min_size=4, max_size=4),
+)
+def test_T7_good_text_is_never_refused_while_it_comes(
+    text: str, frames: list[int], cuts: list[int], mask: bytes
+) -> None:
+    whole = text.encode()
+    ends = sorted({end % (len(whole) + 1) for end in frames})
+    bodies = [whole[a:b] for a, b in zip([0, *ends], [*ends, len(whole)], strict=True)]
+    data = b"".join(
+        frame(CONT if n else TEXT, body, fin=n == len(bodies) - 1, mask=mask) + frame(PING)
+        for n, body in enumerate(bodies)
+    )
+    ends = sorted({cut % (len(data) + 1) for cut in cuts})
+    seen, _ = read([data[a:b] for a, b in zip([0, *ends], [*ends, len(data)], strict=True)])
+    assert seen.got == [(TEXT, whole)] and not seen.why
+
+
 BAD = {
     "opcode": (frame(3, b"x"), 1002),
     "reserved bit": (frame(TEXT, b"x", rsv=4), 1002),

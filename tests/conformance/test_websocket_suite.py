@@ -134,9 +134,31 @@ def test_T7_bad_text_ends_with_the_fragment_that_cannot_be_mended(front: Front, 
         assert client.closed_with()[0] == 1007
     with Client(front.port) as client:  # whole, byte by byte
         client.open()
-        for piece in chops(1, frame(TEXT, data))[:-1]:
+        for piece in chops(1, frame(TEXT, data)):
             client.send(piece)
-        client.send(frame(TEXT, data)[-1:])
+        assert client.closed_with()[0] == 1007
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("before", ["", "雁"])
+@pytest.mark.parametrize("size", [100, 300, 70_000])
+def test_T7_bad_text_ends_inside_a_frame_that_is_still_coming(
+    front: Front, name: str, before: str, size: int
+) -> None:
+    """Sent up to the fault. `before` is cut by the end of the frame before."""
+    start = before.encode()
+    data = start + BAD[name].ljust(size, b"x")
+    fault = first_fault(data)
+    assert fault is not None and fault < len(data) - 10
+    cut = 2 if before else 0
+    with Client(front.port) as client:
+        client.open()
+        if before:
+            client.send(frame(TEXT, data[:cut], fin=False))
+        last = frame(CONT if before else TEXT, data[cut:])
+        until = last[: len(last) - len(data) + fault + 1]
+        for piece in (*chops(1, until[:9]), *chops(5, until[9:])):
+            client.send(piece)
         assert client.closed_with()[0] == 1007
 
 

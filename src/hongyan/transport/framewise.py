@@ -28,11 +28,15 @@ class Owner(Protocol):
         """The peer sent a frame that may not be; nothing after it will be given."""
         ...
 
+    def ahead(self, start: bytes) -> ws.TextAhead | None:
+        """What judges the frame that begins with `start`, of which the end has not come."""
+        ...
+
 
 class Framewise(WSProtocol):  # type: ignore[misc]  # picows gives no types for it
     """A server's protocol; `owner.fail` is called at most once."""
 
-    __slots__ = ("_head", "_left", "_most", "_owner", "_room", "_thrown")
+    __slots__ = ("_ahead", "_head", "_left", "_most", "_owner", "_room", "_thrown")
 
     def __init__(self, owner: Owner, most: int, before: int, *args: Any) -> None:
         """`most` bytes have a payload; `before` the first frame so many bytes of a request come.
@@ -44,6 +48,7 @@ class Framewise(WSProtocol):  # type: ignore[misc]  # picows gives no types for 
         self._most = most
         self._left = before  # bytes of the frame that is being read, which are still to come
         self._head = b""  # the beginning of a frame that did not say its size yet
+        self._ahead: ws.TextAhead | None = None  # of the frame that is being read
         self._room: memoryview | None = None  # what is being read into
         self._thrown = -1  # counts, once there was a fault
 
@@ -59,9 +64,10 @@ class Framewise(WSProtocol):  # type: ignore[misc]  # picows gives no types for 
         assert room is not None
         if self._thrown >= 0:
             self._throw(nbytes)
-        elif self._left >= nbytes:  # the middle of a long frame
-            self._left -= nbytes
-            super().buffer_updated(nbytes)
+        elif self._left > nbytes:  # the middle of a long frame
+            if self._ahead is None or self._may_be(self._ahead, bytes(room[:nbytes])):
+                self._left -= nbytes
+                super().buffer_updated(nbytes)
         elif not self._left and not self._head and self._is_one(room, nbytes):
             super().buffer_updated(nbytes)
         else:
@@ -87,15 +93,19 @@ class Framewise(WSProtocol):  # type: ignore[misc]  # picows gives no types for 
                 try:
                     size = ws.frame_size(start, self._most)
                 except ws.Violation as why:
-                    self._thrown = len(data) - at
-                    self._owner.fail(why.code, why.reason)
+                    self._fault(why)
                     return
                 if size is None:  # so `start` ends where the data ends
                     self._left, self._head = len(data) - at, start
                 else:
                     self._left, self._head = size - len(self._head), b""
+                    missing = at + self._left - len(data)
+                    if missing > 0 and not self._begins_well(start, size - missing, data):
+                        return
             end = min(at + self._left, len(data))
             self._left -= end - at
+            if not self._left:
+                self._ahead = None
             self._give(data[at:end], in_place)
             at, in_place = end, False
 
@@ -110,6 +120,28 @@ class Framewise(WSProtocol):  # type: ignore[misc]  # picows gives no types for 
             room[:size] = piece[:size]
             super().buffer_updated(size)
             piece = piece[size:]
+
+    def _begins_well(self, start: bytes, come: int, data: bytes) -> bool:
+        """Judge a frame of which the first `come` bytes are there, the last of them in `data`."""
+        self._ahead = self._owner.ahead(start)
+        if self._ahead is None:
+            return True
+        payload = come - ws.head_size(start)
+        return self._may_be(self._ahead, data[len(data) - payload :])
+
+    def _may_be(self, ahead: ws.TextAhead, masked: bytes) -> bool:
+        """Whether these can be the next bytes of a text."""
+        try:
+            ahead.read(masked)
+        except ws.Violation as why:
+            self._fault(why)
+            return False
+        return True
+
+    def _fault(self, why: ws.Violation) -> None:
+        """Say so; nothing more is given to picows."""
+        self._thrown = 0
+        self._owner.fail(why.code, why.reason)
 
     def _throw(self, nbytes: int) -> None:
         """Nothing that comes after a fault can be trusted."""

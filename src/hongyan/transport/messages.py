@@ -52,8 +52,8 @@ def header(kind: int, size: int) -> bytes:
 def frame_size(start: bytes, most: int) -> int | None:
     """Bytes of the client's frame that begins with `start`, its head included.
 
-    None: too little of it is there; LONGEST_HEAD bytes are always enough. What is wrong is told
-    with the first two bytes where they say so.
+    None: its head is not whole; LONGEST_HEAD bytes always hold one. What is wrong is told as
+    soon as it is there, often with the first two bytes.
 
     Raises:
         Violation: 1002 for a reserved bit or opcode, no mask, a long or fragmented control frame,
@@ -71,7 +71,7 @@ def frame_size(start: bytes, most: int) -> int | None:
         raise Violation(PROTOCOL_ERROR, "a client's frames are masked")
     if kind >= CLOSE and (size > 125 or not first & 0x80):
         raise Violation(PROTOCOL_ERROR, "a control frame is whole and has at most 125 bytes")
-    wide = {126: 2, 127: 8}.get(size, 0)
+    wide = head_size(start) - 6
     if wide:
         if len(start) < 2 + wide:
             return None
@@ -80,7 +80,13 @@ def frame_size(start: bytes, most: int) -> int | None:
             raise Violation(PROTOCOL_ERROR, "a size is written in as few bytes as it needs")
     if size > most and kind < CLOSE:
         raise Violation(TOO_BIG, f"a message has at most {most} bytes")
-    return 2 + wide + 4 + size
+    head = head_size(start)
+    return head + size if len(start) >= head else None
+
+
+def head_size(start: bytes) -> int:
+    """Bytes before the payload of a client's frame that begins with `start`; two are enough."""
+    return {126: 8, 127: LONGEST_HEAD}.get(start[1] & 0x7F, 6)
 
 
 class Messages:
@@ -115,6 +121,17 @@ class Messages:
             return kind, data
         return self._fragment(kind, fin, data)
 
+    def ahead(self, start: bytes) -> TextAhead | None:
+        """What judges the frame that begins with `start` while it comes; None: it is no text."""
+        kind = start[0] & 0xF
+        if kind == TEXT:
+            return TextAhead(start, _UTF8())
+        if kind != CONTINUATION or self._text is None:
+            return None
+        text = _UTF8()
+        text.setstate(self._text.getstate())
+        return TextAhead(start, text)
+
     def _fragment(self, kind: int, fin: bool, data: bytes) -> tuple[int, bytes] | None:
         """Any other data frame."""
         if kind == CONTINUATION:
@@ -135,6 +152,30 @@ class Messages:
         kind, whole = self._kind, bytes(self._parts)
         self._kind, self._parts, self._text = 0, bytearray(), None
         return kind, whole
+
+
+class TextAhead:
+    """Judges the text of a frame whose end has not come yet."""
+
+    __slots__ = ("_mask", "_text")
+
+    def __init__(self, start: bytes, text: codecs.IncrementalDecoder) -> None:
+        """`start` begins with the frame's whole head; `text` is as it was before the frame."""
+        end = head_size(start)
+        self._mask = start[end - 4 : end]
+        self._text = text
+
+    def read(self, data: bytes) -> None:
+        """The next bytes of the payload, masked as they came.
+
+        Raises:
+            Violation: 1007, no more bytes could mend it.
+        """
+        size, mask = len(data), self._mask
+        stream = (mask * (size // 4 + 1))[:size]
+        plain = int.from_bytes(data, "big") ^ int.from_bytes(stream, "big")
+        self._mask = (mask + mask)[size % 4 : size % 4 + 4]
+        _check_piece(self._text, plain.to_bytes(size, "big"), False)
 
 
 def _check_text(data: bytes) -> None:

@@ -134,6 +134,10 @@ class Connection(WSListener):
         else:  # TLS has no half of a connection
             self._loop.call_later(GRACE_S, transport.disconnect)
 
+    def ahead(self, start: bytes) -> ws.TextAhead | None:
+        """What judges the text of a frame that begins with `start` while it comes."""
+        return None if self._closing else self._messages.ahead(start)
+
     def send(self, kind: WSMsgType, message: bytes) -> None:
         """Write one message. After the handshake.
 
