@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
 import sys
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from itertools import accumulate
@@ -37,6 +39,7 @@ __all__ = [
     "configure",
     "measure_loop_lag",
     "memory_limit",
+    "time_collector",
     "usage",
 ]
 
@@ -45,6 +48,7 @@ SECRETS = frozenset({"token", "password", "secret", "authorization", "cookie"})
 
 ACK_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 LAG_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+GC_BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
 class Histogram:
@@ -106,6 +110,7 @@ class Metrics:
         self.login_failures_total = 0
         self.ack_seconds = Histogram(ACK_BOUNDS)  # from the call to its ack
         self.loop_lag_seconds = Histogram(LAG_BOUNDS)
+        self.gc_pause_seconds = Histogram(GC_BOUNDS)  # of the whole process; see `time_collector`
         self.worst_lag = 0.0  # seconds, since somebody took it
         self._calls: dict[tuple[str, int], int] = {}
         self._gauges: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -175,6 +180,9 @@ class Metrics:
         yield calls
         yield _histogram("ack_seconds", "From a call to its ack.", self.ack_seconds)
         yield _histogram("loop_lag_seconds", "How late timers fire.", self.loop_lag_seconds)
+        yield _histogram(
+            "gc_pause_seconds", "Pauses in which cycles are collected.", self.gc_pause_seconds
+        )
         for name, (text, read) in self._gauges.items():
             yield _gauge(name, text, read())
         for name, (text, label, values) in self._labelled.items():
@@ -194,6 +202,26 @@ def _histogram(name: str, text: str, histogram: Histogram) -> Family:
     return HistogramMetricFamily(
         f"hongyan_{name}", text, buckets=histogram.buckets(), sum_value=histogram.total
     )
+
+
+@contextlib.contextmanager
+def time_collector(pauses: Histogram) -> Iterator[None]:
+    """Inside, put the time of each run of the garbage collector into `pauses`: everything else of
+    the process stands still then."""
+    began = 0.0
+
+    def called(phase: str, _: Mapping[str, int]) -> None:
+        nonlocal began
+        if phase == "start":
+            began = time.perf_counter()
+        else:
+            pauses.add(time.perf_counter() - began)
+
+    gc.callbacks.append(called)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(called)
 
 
 class Usage(NamedTuple):

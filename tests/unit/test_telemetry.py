@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -17,6 +18,7 @@ from hongyan.telemetry import (
     Metrics,
     configure,
     measure_loop_lag,
+    time_collector,
 )
 
 
@@ -106,6 +108,19 @@ def test_ack_times_are_a_histogram() -> None:
     assert shown["hongyan_ack_seconds_bucket,le=+Inf"] == 2
     assert shown["hongyan_ack_seconds_count"] == 2
     assert shown["hongyan_ack_seconds_sum"] == pytest.approx(99.004)
+
+
+def test_pauses_of_the_collector_are_timed() -> None:
+    metrics = Metrics()
+    name = "hongyan_gc_pause_seconds_count"
+    gc.collect()
+    assert samples(metrics)[name] == 0
+    with time_collector(metrics.gc_pause_seconds):
+        gc.collect()
+        gc.collect()
+    gc.collect()
+    assert samples(metrics)[name] == 2
+    assert 0 < metrics.gc_pause_seconds.total < 60
 
 
 def test_gauges_and_store_are_read_when_asked() -> None:

@@ -20,7 +20,7 @@ from hongyan.cli.demo import SETTINGS as DEMO_SETTINGS
 from hongyan.cli.demo import check_demo, demo_directory, furnish
 from hongyan.cli.output import fail
 from hongyan.config import Config, ConfigError, load
-from hongyan.telemetry import configure
+from hongyan.telemetry import configure, time_collector
 from hongyan.transport.front import CannotListen
 from hongyan.transport.tls import BadCertificate
 
@@ -131,7 +131,8 @@ async def _run(config: Config, demo: bool) -> None:
         links = await furnish(server) if demo else []
         _tune_interpreter()
         _greet(config, server, links)
-        await stop.wait()
+        with time_collector(server.node.metrics.gc_pause_seconds):
+            await stop.wait()
     finally:
         await server.stop()
 
