@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hongyan.bench import fanout, supergroup
+from hongyan.bench.server import ServerProcess
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,6 +59,15 @@ def test_everybody_gets_in_before_and_after_a_kill() -> None:
     assert [storm["failed"] for storm in found["storms"]] == [0, 0, 0]
     assert [storm["wrong"] for storm in found["storms"]] == [0, 0, 0]
     assert found["conversations"] == 20
+
+
+def test_all_who_listen_are_told_of_every_join(tmp_path: Path) -> None:
+    asyncio.run(fanout.fill(tmp_path, 50, join_mode="open"))
+    with ServerProcess(tmp_path, core=None, settings=supergroup.SETTINGS) as server:
+        found = supergroup.join_all(server, joins=60, online=20)
+    assert (found.failed, found.duplicates, found.gaps) == (0, 0, 0)
+    assert found.delivered == found.expected == 60 * 20
+    assert found.per_minute > 0 and found.p50_ms > 0
 
 
 def test_servers_stand_side_by_side(tmp_path: Path) -> None:

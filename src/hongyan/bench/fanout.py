@@ -84,11 +84,11 @@ class _Load:
         numbers = [int(e.op.rpartition("-")[2]) for e in seen.entries if e.type == "message"]
         self.delays.extend(now - self.due[number] for number in numbers)
 
-    async def send(self, link: Link, rate: float, total: int, size: int) -> float:
+    async def send(self, link: Link, rate: float, total: int, size: int, ops: str) -> float:
         """Send what is due, tick by tick; the seconds it took."""
         loop, due = asyncio.get_running_loop(), self.due
         began = loop.time()
-        head = f'{{"t":"call","name":"chat.send","log":"{LOG}","op":"s-'
+        head = f'{{"t":"call","name":"chat.send","log":"{LOG}","op":"{ops}-'
         tail = f',"args":{{"content":{{"type":"text","text":"{"x" * size}"}}}}}}'
         while len(due) <= total:
             now = loop.time()
@@ -101,9 +101,17 @@ class _Load:
 
 
 async def run(
-    server: ServerProcess, *, members: int, online: int, rate: float, seconds: float, size: int
+    server: ServerProcess,
+    *,
+    members: int,
+    online: int,
+    rate: float,
+    seconds: float,
+    size: int,
+    ops: str = "s",
 ) -> FanoutResult:
-    """`server` serves a directory made by `fill`; `online` of its members listen, m0 sends."""
+    """`server` serves a directory made by `fill`; `online` of its members listen, m0 sends.
+    `ops` is another one in each run on a directory."""
     tally, load = Tally(), _Load()
 
     async def one(user: str) -> Link:
@@ -115,7 +123,7 @@ async def run(
     start = server.usage()
     links[online // 2].on_deliver = load.got  # one listener's clock: the others are counted
     total = int(rate * seconds)
-    took = await load.send(links[0], rate, total, size)
+    took = await load.send(links[0], rate, total, size, ops)
     await settle(tally, total * online)
     cpu = server.usage().cpu_s - start.cpu_s
     for link in links:
