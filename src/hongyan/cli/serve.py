@@ -24,8 +24,8 @@ from hongyan.telemetry import configure, time_collector
 from hongyan.transport.front import CannotListen
 from hongyan.transport.tls import BadCertificate
 
-# hot: thresholds of the three generations. A connection brings 25 objects that are looked at once in
-# the first and once in the second; small steps keep each pause below 30 ms while thousands connect
+# hot: thresholds of the three generations. A connection brings 25 objects that are looked at once
+# in the first and once in the second; small steps keep each pause short while thousands connect
 # (docs/hot-path.md). The third looks at all there is, so it is for what should never be.
 COLLECTOR = (10_000, 5, 1_000)
 SWITCH_S = 0.001  # how long a thread may keep the interpreter while another wants it
