@@ -115,6 +115,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     place: Callable[[Any, Context], LogId] | None = None
     draws: bool = False  # the rule wants a random `ctx.token`; else it is ""
     passing: bool = False  # never commits: a refused call cannot have been done before
+    apart: bool = False  # counts apart from what all say in the log: a flood does not drown it
     once: bool = False  # its op is the log's: another user who uses it again meets Clash
 
 
