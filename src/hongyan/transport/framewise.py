@@ -105,7 +105,7 @@ class Framewise(WSProtocol):  # type: ignore[misc]  # picows gives no types for 
             end = min(at + self._left, len(data))
             self._left -= end - at
             if not self._left:
-                self._ahead = None
+                self._ahead = None  # an idle connection keeps nothing
             self._give(data[at:end], in_place)
             at, in_place = end, False
 
