@@ -260,34 +260,36 @@ async def test_LR3_orders_are_remembered_when_the_server_was_killed(server: Serv
         assert other.json()["code"] == 110
 
 
+NO_CALLS: list[tuple[str, str, dict[str, Any]]] = [
+    ("room.say", ROOM, {"text": "hi"}),
+    ("room.like", ROOM, {"n": 1}),
+    ("room.gift", ROOM, {"order": "g", "gift": "rose"}),
+    ("room.update", ROOM, {"title": "mine"}),
+    ("room.ban", ROOM, {"user": "host"}),
+    ("room.create", "", {"title": "x"}),
+    ("chat.open", "", {"user": "good"}),
+    ("no.such", "", {}),
+]
+NO_QUESTIONS: list[dict[str, Any]] = [
+    {"t": "sync", "after": 0, "limit": 10},
+    {"t": "query", "name": "presence", "args": {"users": ["good"]}},
+    {"t": "query", "name": "users", "args": {"users": ["good"]}},
+    {"t": "query", "name": "members", "log": "main/d/good~host", "args": {}},
+    {"t": "read", "log": "main/d/good~host", "after": 0},
+    {"t": "subscribe", "log": "main/r/other"},
+]
+
+
 async def test_LR10_guests_write_nothing_and_see_one_room(server: ServerProcess) -> None:
     desk, host, good = await opened(server, guests=True)
     made = await asyncio.to_thread(desk.ask, "POST", f"/v1/logs/{ROOM}/viewer-token", {})
     token = made.json()["token"]
     guest = await bot(server.port, token, "tv")
     assert (await guest.watch(ROOM))["t"] == "attached"
-    calls: list[tuple[str, str, dict[str, Any]]] = [
-        ("room.say", ROOM, {"text": "hi"}),
-        ("room.like", ROOM, {"n": 1}),
-        ("room.gift", ROOM, {"order": "g", "gift": "rose"}),
-        ("room.update", ROOM, {"title": "mine"}),
-        ("room.ban", ROOM, {"user": "host"}),
-        ("room.create", "", {"title": "x"}),
-        ("chat.open", "", {"user": "good"}),
-        ("no.such", "", {}),
-    ]
-    for name, log, args in calls:
+    for name, log, args in NO_CALLS:
         answer = await guest.call(name, log, **args)
         assert (answer["t"], answer["code"]) == ("fail", 209), (name, answer)
-    asked: list[dict[str, Any]] = [
-        {"t": "sync", "after": 0, "limit": 10},
-        {"t": "query", "name": "presence", "args": {"users": ["good"]}},
-        {"t": "query", "name": "users", "args": {"users": ["good"]}},
-        {"t": "query", "name": "members", "log": "main/d/good~host", "args": {}},
-        {"t": "read", "log": "main/d/good~host", "after": 0},
-        {"t": "subscribe", "log": "main/r/other"},
-    ]
-    for frame in asked:
+    for frame in NO_QUESTIONS:
         answer = await guest.ask(**frame)
         assert (answer["t"], answer["code"]) == ("fail", 209), (frame, answer)
     paths = ("/v1/inbox", "/v1/me", f"/v1/logs/{ROOM}/entries", "/v1/search?text=a")
