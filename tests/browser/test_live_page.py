@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Locator, Page, expect
+from live_rig import ROOM, moderate, say, sees, watch
+from playwright.async_api import expect
 from site_rig import SLOW_MS, DemoServer, Enter, chromium
-
-ROOM = "#/live/main/r/launch"
 
 
 @pytest.fixture
@@ -18,38 +17,6 @@ def demo(tmp_path: Path) -> Iterator[DemoServer]:
     chromium()  # skip before anything is started
     with DemoServer(tmp_path / "data") as server:
         yield server
-
-
-async def watch(page: Page) -> None:
-    """Go to the demonstration's room."""
-    await expect(page.locator(".row").first).to_be_visible(timeout=SLOW_MS)
-    await page.evaluate("hash => { location.hash = hash }", ROOM)
-    await expect(page.get_by_role("heading", level=1)).to_contain_text("Launch", timeout=SLOW_MS)
-
-
-def talk(page: Page) -> Locator:
-    return page.get_by_role("log")
-
-
-def line(page: Page, text: str) -> Locator:
-    return talk(page).locator(".line").filter(has_text=text)
-
-
-async def say(page: Page, text: str) -> None:
-    field = page.get_by_role("textbox", name="Message to the room")
-    await field.fill(text)
-    await field.press("Enter")
-    await expect(field).to_have_value("", timeout=SLOW_MS)
-
-
-async def sees(page: Page, text: str, times: int = 1) -> None:
-    await expect(line(page, text)).to_have_count(times, timeout=SLOW_MS)
-
-
-async def moderate(page: Page, text: str, item: str) -> None:
-    """Choose from the menu of a message."""
-    await page.get_by_role("button", name=re.compile(f"^Moderate: .*{text}")).click()
-    await page.get_by_role("menuitem", name=item).click()
 
 
 async def test_LR11_LR3_a_viewer_takes_part_and_a_guest_looks_on(

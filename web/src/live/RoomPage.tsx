@@ -139,8 +139,9 @@ function Chips({ room }: { room: Room }) {
     ["eye", n("online"), w.online],
     ["heart", n("likes"), w.likes],
   ];
+  if (values.has("visitors")) chips.push(["users", n("visitors"), w.visitors]);
+  if (n("gifts")) chips.push(["gift", n("gifts"), w.gifts]);
   if (values.has("heat")) chips.push(["flame", n("heat"), w.heat]);
-  else if (n("gifts")) chips.push(["gift", n("gifts"), w.gifts]);
   return (
     <ul class="chips">
       {chips.map(([icon, value, name]) => (

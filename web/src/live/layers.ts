@@ -101,15 +101,18 @@ export function useLayer(open: boolean, close: Close): void {
   useEffect(() => (open ? layers.add(() => now.current()) : undefined), [open]);
 }
 
+const FRAMES = 10; // within which a window that was asked for is there
+
 /** A window that was just asked for, of whatever kind: "back" is its Escape. */
 export function overWindow(): void {
-  requestAnimationFrame(() => {
-    const box = [...document.querySelectorAll<HTMLDialogElement>("dialog[open]")].at(-1);
-    if (!box || taken.has(box)) return;
-    taken.add(box);
+  const windows = () => [...document.querySelectorAll<HTMLDialogElement>("dialog[open]")];
+  const before = new Set(windows());
+  let frames = 0;
+  const look = () => {
+    const box = windows().find((one) => !before.has(one));
+    if (!box) return void (++frames < FRAMES && requestAnimationFrame(look));
     const gone = layers.add(() => box.dispatchEvent(new Event("cancel", { cancelable: true })));
     box.addEventListener("close", gone, { once: true });
-  });
+  };
+  requestAnimationFrame(look);
 }
-
-const taken = new WeakSet<HTMLDialogElement>();
