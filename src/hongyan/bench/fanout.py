@@ -100,6 +100,7 @@ class _Load:
         return loop.time() - began
 
 
+# size: one measurement, told from its beginning to its end
 async def run(
     server: ServerProcess,
     *,

@@ -181,6 +181,6 @@ def login_command(users: int, at_once: int | None, as_json: bool, out: Path | No
             fail(str(exc))
     document = {"cores": os.cpu_count(), **msgspec.to_builtins(result)}
     if not as_json:
-        click.echo(login.table(result))
+        click.echo(login.table(result, os.cpu_count()))
     write_out(document, as_json, out)
     sys.exit(1 if any(storm.failed or storm.wrong for storm in result.storms) else 0)
