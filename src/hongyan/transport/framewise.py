@@ -1,9 +1,9 @@
-"""picows, one frame at a time.
+"""picows, given no frame that it would refuse.
 
 picows parses a frame ahead: with a fault in the next one it drops the good one before it and
-answers by itself, and a second close frame spoils the answer to the first. So here the bytes of
-a read are given to it frame by frame, and the first bytes of each are judged before. What it
-gets is well formed. Most reads hold just one frame; these are told by their first bytes.
+answers by itself, and a second close frame spoils the answer to the first. So here the first
+bytes of each frame are judged before, and what comes before a fault or a close is given first.
+What picows gets is well formed. Most reads hold just one frame; these are told at a glance.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Framewise(WSProtocol):  # type: ignore[misc]  # picows gives no types for 
         elif not self._left and not self._head and self._is_one(room, nbytes):
             super().buffer_updated(nbytes)
         else:
-            self._one_by_one(bytes(room[:nbytes]))
+            self._read(bytes(room[:nbytes]))
 
     def _is_one(self, room: memoryview, nbytes: int) -> bool:
         """hot: whether this read is one whole message or control frame, of less than 64 KiB."""
@@ -84,42 +84,68 @@ class Framewise(WSProtocol):  # type: ignore[misc]  # picows gives no types for 
         fits = room[1] == 0xFE and 126 <= size <= self._most and room[2] << 8 | room[3] == size
         return fits and room[0] < 0x80 | ws.CLOSE  # a control frame is never that long
 
-    def _one_by_one(self, data: bytes) -> None:
-        """Give `data`, which already stands in picows' buffer, up to the end of each frame."""
-        at, in_place = 0, True
-        while at < len(data) and not self.transport.underlying_transport.is_closing():
-            if not self._left:
-                start = self._head + data[at : at + ws.LONGEST_HEAD]
-                try:
-                    size = ws.frame_size(start, self._most)
-                except ws.Violation as why:
-                    self._fault(why)
-                    return
-                if size is None:  # so `start` ends where the data ends
-                    self._left, self._head = len(data) - at, start
-                else:
-                    self._left, self._head = size - len(self._head), b""
-                    missing = at + self._left - len(data)
-                    if missing > 0 and not self._begins_well(start, size - missing, data):
-                        return
-            end = min(at + self._left, len(data))
-            self._left -= end - at
-            if not self._left:
-                self._ahead = None  # an idle connection keeps nothing
-            self._give(data[at:end], in_place)
-            at, in_place = end, False
+    def _read(self, data: bytes) -> None:
+        """Give `data`, which already stands in picows' buffer, in as few pieces as may be.
 
-    def _give(self, piece: bytes, in_place: bool) -> None:
-        """Let picows read `piece`; what came first in a read is where it has to be."""
-        if in_place:
-            super().buffer_updated(len(piece))
-            return
-        while piece:
+        A piece ends before a fault, and before and after a close frame: what is good goes first.
+        """
+        at = given = 0  # of `data`: judged, and in picows' hands
+        if self._left:
+            at, self._left, self._ahead = self._left, 0, None  # an idle connection keeps nothing
+            given = self._give(data, 0, at)
+        while given >= 0 and at < len(data):
+            at, given = self._frame(data, self._short(data, at), given)
+        if given >= 0:
+            self._give(data, given, len(data))
+
+    def _short(self, data: bytes, at: int) -> int:
+        """hot: pass over short whole frames from `at` on, which cannot be wrong."""
+        size, most = len(data), self._most
+        while not self._head and at + 6 <= size and data[at] in _USUAL:
+            end = at + 6 + data[at + 1] - 0x80
+            if not at + 6 <= end <= min(size, at + 131, at + 6 + most):
+                break
+            at = end
+        return at
+
+    def _frame(self, data: bytes, at: int, given: int) -> tuple[int, int]:
+        """Judge the frame at `at`; where to go on, and what is given. Given < 0: nowhere."""
+        start = self._head + data[at : at + ws.LONGEST_HEAD]
+        try:
+            size = ws.frame_size(start, self._most)
+        except ws.Violation as why:
+            if self._give(data, given, at) >= 0:
+                self._fault(why)
+            return at, -1
+        if size is None:  # so `start` ends where the data ends
+            self._head = start
+            return len(data), given
+        end, self._head = at + size - len(self._head), b""
+        if end > len(data):
+            self._left = end - len(data)
+            given = self._give(data, given, at)  # `ahead` goes on from what was before
+            if given >= 0 and not self._begins_well(start, size - self._left, data):
+                given = -1
+        elif start[0] & 0xF == ws.CLOSE:
+            given = self._give(data, given, at)
+            given = given if given < 0 else self._give(data, given, end)
+        return end, given
+
+    def _give(self, data: bytes, start: int, end: int) -> int:
+        """Let picows read a piece; return `end`, or -1 when the connection is over.
+
+        What came first in a read is where picows wants it; the rest is put there.
+        """
+        if start == 0 < end:
+            super().buffer_updated(end)
+            start = end
+        while start < end:
             room = super().get_buffer(-1)
-            size = min(len(room), len(piece))
-            room[:size] = piece[:size]
+            size = min(len(room), end - start)
+            room[:size] = data[start : start + size]
             super().buffer_updated(size)
-            piece = piece[size:]
+            start += size
+        return -1 if self.transport.underlying_transport.is_closing() else end
 
     def _begins_well(self, start: bytes, come: int, data: bytes) -> bool:
         """Judge a frame of which the first `come` bytes are there, the last of them in `data`."""
