@@ -43,6 +43,7 @@ class Bot(asyncio.Protocol):
         self.closed: tuple[int, str] | None = None  # the server's close frame
         self.gone = False
         self.ref = 0
+        self.sips = False  # read no more after the next piece
         self._data = bytearray()
         self._upgraded = False
         self._transport: asyncio.Transport
@@ -56,6 +57,8 @@ class Bot(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._data += data
+        if self.sips:
+            self._transport.pause_reading()
         if not self._upgraded:
             head, found, rest = bytes(self._data).partition(b"\r\n\r\n")
             if not found:

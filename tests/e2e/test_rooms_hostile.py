@@ -1,5 +1,7 @@
 """A live room against those who mean it harm, on a real server process."""
 
+# size: one server's enemies, one after the other
+
 from __future__ import annotations
 
 import asyncio
