@@ -1,6 +1,7 @@
 """An echo session on the real transport, for WebSocket test suites.
 
-    python tests/conformance/echo_server.py --port 9001 [--message-bytes N] [--cert C --key K]
+    python tests/conformance/echo_server.py --port 9001 [--host H] [--message-bytes N]
+        [--cert C --key K]
 
 Every path takes WebSockets, of any origin and subprotocol (none is agreed on); text and binary
 messages come back as they were. What the service limits for its own sake is not limited here:
@@ -100,11 +101,13 @@ def in_thread(front: Front) -> Iterator[Front]:
         assert left == [0], "connections outlived the server"
 
 
-def suite_front(port: int, message_bytes: int, cert: str = "", key: str = "") -> Front:
+def suite_front(
+    port: int, message_bytes: int, *, host: str = "127.0.0.1", cert: str = "", key: str = ""
+) -> Front:
     """What this program runs."""
     limits = Limits(connections_per_ip=0)  # a suite comes from one address
     terms = Terms(message_bytes=message_bytes, close_timeout_s=1.0, control_burst=1e9)
-    server = Server(port=port, tls_cert=cert, tls_key=key, allowed_origins=("*",))
+    server = Server(host=host, port=port, tls_cert=cert, tls_key=key, allowed_origins=("*",))
     return echo_front(server, limits, terms)
 
 
@@ -122,8 +125,10 @@ async def serve(front: Front) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Echo WebSocket messages.")
     parser.add_argument("--port", type=int, default=9001)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--message-bytes", type=int, default=64 * 1024 * 1024)
     parser.add_argument("--cert", default="", help="PEM file: speak TLS (wss)")
     parser.add_argument("--key", default="", help="PEM file of its key")
     args = parser.parse_args()
-    uvloop.run(serve(suite_front(args.port, args.message_bytes, args.cert, args.key)))
+    front = suite_front(args.port, args.message_bytes, host=args.host, cert=args.cert, key=args.key)
+    uvloop.run(serve(front))
