@@ -29,9 +29,9 @@ from websocket_cases import GROUPS, Case, chops, parts
 from hongyan.transport.front import Front
 from hongyan.transport.websocket import Terms
 
-TERMS = Terms(message_bytes=64 << 20, close_timeout_s=5.0)  # as echo_server.py, but more patient
+TERMS = Terms(message_bytes=64 << 20, close_timeout_s=10.0)  # as echo_server.py, but more patient
 CASES = {f"{number}: {name}": case for number, made in GROUPS.items() for name, case in made()}
-SOON = 2.0  # seconds, less than the patience of the server
+SOON = 6.0  # seconds, less than the patience of the server
 
 
 @pytest.fixture(scope="module")

@@ -23,14 +23,14 @@ CASES = {
     for name, case in GROUPS[number]()
     if case.code is not None and max(map(len, case.sends)) < 65536
 }
-SOON = 2.0  # seconds, less than the patience of the server
+SOON = 6.0  # seconds, less than the patience of the server
 
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     cert, key = make_pair(tmp_path_factory.mktemp("tls"), "first")
     server = Server(port=0, tls_cert=str(cert), tls_key=str(key))
-    with in_thread(echo_front(server, terms=Terms(close_timeout_s=5.0))) as running:
+    with in_thread(echo_front(server, terms=Terms(close_timeout_s=10.0))) as running:
         yield running
 
 
