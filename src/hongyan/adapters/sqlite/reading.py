@@ -267,7 +267,7 @@ def amended(db: sqlite3.Connection, log: LogId, targets: Sequence[Seq]) -> list[
 
 _PICK = f"""
 SELECT {",".join(f"e.{c}" for c in ENTRY_COLUMNS.split(","))},
-    (SELECT x.body FROM entries x WHERE x.lid=e.lid AND x.target=e.seq AND x.target>0
+    (SELECT x.body FROM entries x WHERE x.lid=e.lid AND x.target=e.seq AND likely(x.target>0)
         AND x.slot='{EDIT}' AND x.seq>e.seq AND x.seq<=iif(m.role, h.head, m.until)
         ORDER BY x.pos DESC LIMIT 1)
 FROM logs l JOIN heads h ON h.lid=l.lid JOIN members m ON m.lid=l.lid AND m.ukey=?1
