@@ -30,7 +30,7 @@ def bench(*args: str) -> tuple[int, Any, str]:
     return done.returncode, document, done.stderr
 
 
-def test_a_small_room_keeps_every_promise() -> None:
+def test_LR14_a_small_room_keeps_every_promise() -> None:
     status, found, errors = bench(
         *("live", "--viewers", "60", "--rate", "60", "--gifts", "8", "--likes", "60"),
         *("--stalled", "10%", "--merge", "50ms", "--seconds", "3"),

@@ -138,3 +138,23 @@ async def test_LR12_erasing_a_person_empties_the_replay_of_what_was_said() -> No
         assert gone.status_code in (200, 202), gone.text
         got = await service.get(f"{PATH}/danmaku?from_ms=0&to_ms=9000000000000&by=time", host)
         assert [item["body"]["text"] for item in got.json()["items"]] == ["other"]
+
+
+async def test_LR15_rooms_over_http() -> None:
+    async with Service() as service:
+        host, bob = await opened(service, listed=True, guests=True), await service.join("bob")
+        await do(service, host, "room.like", "l", n=20)
+        more = {"name": "room.create", "args": {"title": "Two", "name": "two", "listed": True}}
+        await service.post("/v1/calls", more, host, Idempotency_Key="c2")
+        said = {"name": "room.say", "args": {"text": "here"}}
+        await service.post("/v1/logs/main/r/two/calls", said, host, Idempotency_Key="s2")
+        first = (await service.get("/v1/rooms?limit=1", bob)).json()
+        assert [room["title"] for room in first["rooms"]] == ["Show"] and first["more"]
+        after = ",".join(map(str, first["after"]))
+        rest = (await service.get(f"/v1/rooms?after={after}", bob)).json()
+        assert [room["title"] for room in rest["rooms"]] == ["Two"] and not rest["more"]
+        assert_problem(await service.get("/v1/rooms"), 401, 201)
+        assert_problem(await service.get("/v1/rooms", await guest_token(service)), 403, 209)
+        for bad in ("limit=0", "limit=x", "after=x", "after=1"):
+            answer = await service.get(f"/v1/rooms?{bad}", bob)
+            assert answer.status_code in (400, 422) or bad == "after=1", answer.text

@@ -140,4 +140,51 @@ async def test_LR13_what_is_remembered_of_a_room_goes_with_it(rig: Rig) -> None:
     viewing.logs._evict()
     await settle(rig)
     assert len(viewing._spoken) == 0
-    assert not viewing._crowds._crowds
+    assert not viewing.crowds._crowds
+
+
+async def test_LR15_rooms_that_want_to_be_found_are_listed_the_hottest_first(rig: Rig) -> None:
+    host, bob = await rig.person("host"), await rig.person("bob")
+    logs = {}
+    for number, name in enumerate("abcdef"):
+        title = {"title": name.upper(), "name": name, "listed": name != "f"}
+        logs[name] = (await host.call("room.create", title)).log
+        await watch(host, logs[name])
+        for _ in range(number):
+            await host.call("room.like", {"n": 10}, log=logs[name])
+    await host.call("room.update", {"open": False}, log=logs["e"])
+    await host.call("room.update", {"listed": False}, log=logs["d"])
+    rig.clock.advance(2)
+    pages, after, more = [], None, True
+    while more:
+        answer = await bob.query("rooms", after=after, limit=2)
+        pages.append([room["title"] for room in answer["rooms"]])
+        after, more = answer["after"], answer["more"]
+    assert pages == [["C", "B"], ["A"]]
+    first = (await bob.query("rooms", limit=1))["rooms"][0]
+    assert {k: first[k] for k in ("log", "host", "guests", "online")} == {
+        "log": logs["c"],
+        "host": "host",
+        "guests": False,
+        "online": 1,
+    }
+    assert 15 <= first["heat"] <= 21  # 20 likes, cooling, and one who is here
+    await host.call("room.update", {"open": True, "listed": True}, log=logs["e"])
+    rig.clock.advance(2)
+    assert (await bob.query("rooms"))["rooms"][0]["title"] == "E"
+    for bad in ({"limit": 0}, {"limit": 101}, {"after": ["x", 1]}, {"after": [1]}):
+        assert (await bob.query("rooms", **bad)).code == 106
+    rig.node.viewing.logs.forget(host.peer)
+    for _ in range(6):
+        await settle(rig)
+        rig.node.viewing.logs._evict()
+    assert (await bob.query("rooms"))["rooms"] == []
+
+
+async def test_LR15_no_list_shows_rooms_of_another_tenant(rig: Rig) -> None:
+    host = await rig.person("host")
+    ack = await host.call("room.create", {"title": "Ours", "listed": True})
+    await watch(host, ack.log)
+    rig.clock.advance(2)
+    assert len(rig.node.viewing.crowds.listed("main/r/")) == 1
+    assert rig.node.viewing.crowds.listed("mai/r/") == []

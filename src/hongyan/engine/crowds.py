@@ -4,8 +4,10 @@ log closes to them."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+import msgspec
 
 from hongyan.engine.hub import Peer
 from hongyan.engine.live import LiveLog
@@ -18,17 +20,27 @@ from hongyan.model.kind import Kind
 from hongyan.ports import Clock
 from hongyan.wire.frames import Signal
 
+LIST_S = 1.0  # how old a list may be: many ask for it at once
 SLICE = 256  # viewers judged before others have their turn of the loop: 1 ms
 DISMISSED = "dismissed"  # the signal to a viewer who may not watch any more
 
 
 class _Crowd:
-    __slots__ = ("audience", "epoch", "kind", "popularity")
+    __slots__ = ("audience", "epoch", "kind", "listing", "popularity")
 
     def __init__(self, epoch: int, kind: Kind, state: Any) -> None:
         self.epoch, self.kind = epoch, kind
-        self.audience = kind.audience(state)
+        self.audience, self.listing = kind.audience(state), kind.listing(state)
         self.popularity = Popularity(kind.heat)
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A live log on a list."""
+
+    log: LogId
+    heat: int
+    online: int
+    about: Mapping[str, Any]  # what its kind shows
 
 
 class Crowds:
@@ -40,6 +52,7 @@ class Crowds:
         """`may_watch` raises why a peer may not."""
         self._logs, self._clock, self._may_watch = logs, clock, may_watch
         self._crowds: dict[LogId, _Crowd] = {}
+        self._lists: dict[str, tuple[float, list[Listed]]] = {}  # by beginning of ids, and when
 
     def begins(self, live: LiveLog, state: LogState) -> None:
         """A live log is held from now on."""
@@ -65,7 +78,10 @@ class Crowds:
     def changed(self, live: LiveLog, state: LogState) -> None:
         """The state is another one: where it says so, viewers are judged again."""
         crowd, audience = self._crowds.get(live.log), state.kind.audience(state.state)
-        if crowd is not None and crowd.audience != audience:
+        if crowd is None:
+            return
+        crowd.listing = state.kind.listing(state.state)
+        if crowd.audience != audience:
             crowd.audience = audience
             self._judge(live, state, list(live.viewers), 0)
 
@@ -82,6 +98,7 @@ class Crowds:
     def count(self) -> None:
         """Tell what is known now; forget logs that are not held any more."""
         now = self._clock.monotonic()
+        self._lists.clear()
         for log, crowd in list(self._crowds.items()):
             live = self._logs.get(log)
             if live is None or live.epoch != crowd.epoch:
@@ -99,3 +116,21 @@ class Crowds:
         if more:
             live.values.add(VISITORS, more)
         live.values.put(HEAT, popularity.heat(len(live.viewers), now))
+
+    def listed(self, prefix: str) -> list[Listed]:
+        """The live logs with ids that begin so and that want to be found, the hottest first. At
+        most LIST_S old; not to be changed."""
+        now = self._clock.monotonic()
+        known = self._lists.get(prefix)
+        if known is not None and now - known[0] < LIST_S:
+            return known[1]
+        found = []
+        for log, crowd in self._crowds.items():
+            live = self._logs.get(log)
+            if crowd.listing is not None and live is not None and log.startswith(prefix):
+                online = len(live.viewers)
+                heat = crowd.popularity.heat(online, now)
+                found.append(Listed(log, heat, online, crowd.listing))
+        found.sort(key=lambda one: (-one.heat, one.log))
+        self._lists[prefix] = (now, found)
+        return found

@@ -87,6 +87,15 @@ class Danmaku(msgspec.Struct, frozen=True, tag="danmaku"):
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 200
 
 
+class Rooms(msgspec.Struct, frozen=True, tag="rooms"):
+    """The rooms that want to be found, the hottest first. Ask on with `after` of the answer while
+    there is `more`: heat changes, so a room may come twice, or stand on a page seen already."""
+
+    after: tuple[int, str] | None = None  # heat and log of the last one
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+
+
+ROOM = "r"  # the kind whose logs are rooms
 MAX_PEOPLE = 50  # found by one query
 MAX_ASKED = 200  # users in one query
 SEARCH_STEPS = 20  # pages of the index one search may look through
@@ -101,6 +110,7 @@ Asked = (
     | Users
     | People
     | Danmaku
+    | Rooms
     | Settings
 )
 
@@ -140,6 +150,7 @@ class Queries:
             "users": (msgspec.json.Decoder(Users), self._users),
             "people": (msgspec.json.Decoder(People), self._people),
             "danmaku": (msgspec.json.Decoder(Danmaku), self._danmaku),
+            "rooms": (msgspec.json.Decoder(Rooms), self._rooms),
             "settings": (msgspec.json.Decoder(Settings), self._told),
         }
 
@@ -186,6 +197,19 @@ class Queries:
         ms = 0 if last is None else last.media_ms if asked.by == "media" else last.at
         after = (ms, *last.key) if last is not None else asked.after
         return {"items": found, "more": more, "after": after}
+
+    async def _rooms(self, caller: Caller, log: LogId, asked: Rooms) -> Any:
+        viewing = self._viewing
+        found = viewing.crowds.listed(f"{caller.tenant}/{ROOM}/") if viewing is not None else []
+        after = asked.after
+        if after is not None:
+            found = [one for one in found if (-one.heat, one.log) > (-after[0], after[1])]
+        page = found[: asked.limit]
+        rooms = [
+            {"log": one.log, "heat": one.heat, "online": one.online, **one.about} for one in page
+        ]
+        last = (page[-1].heat, page[-1].log) if page else after
+        return {"rooms": rooms, "more": len(found) > len(page), "after": last}
 
     async def _told(self, caller: Caller, log: LogId, asked: Settings) -> Any:
         kind = self._kinds.get(kind_of(log)) if log else None

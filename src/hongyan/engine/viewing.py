@@ -57,7 +57,7 @@ class Viewing:
         self.logs = logs
         self._cache, self._clock, self._settings = cache, clock, settings
         self._spoken = Spoken(logs)
-        self._crowds = Crowds(logs, clock, self._may_watch)
+        self.crowds = Crowds(logs, clock, self._may_watch)
         self._refused: dict[int, int] = {}  # who wanted to watch, by code
         self._bus = bus
         self._settled = self._settlings = 0
@@ -134,7 +134,7 @@ class Viewing:
                 return
             answer = self._snapshot(live, state, context, frame, rate)
             peer.answer(answer)  # before anything that comes from now on
-            self._crowds.came(log, caller.user, new=frame.epoch in (0, live.epoch))
+            self.crowds.came(log, caller.user, new=frame.epoch in (0, live.epoch))
             if frame.epoch != live.epoch:  # not who was here a moment ago
                 self._greet(live, state, context)
             if not here.done():
@@ -232,7 +232,7 @@ class Viewing:
             for key, total in state.kind.totals(state.state).items():
                 live.values.start(key, total)
             self._show(live, state.kind, state.state)
-            self._crowds.begins(live, state)
+            self.crowds.begins(live, state)
         return live
 
     def spoke_ms(self, log: LogId, user: UserId) -> int:
@@ -278,7 +278,7 @@ class Viewing:
         what came since. One that somebody else changes meanwhile is settled the next time. The
         numbers that are told now and then are told."""
         self._spoken.prune()
-        self._crowds.count()
+        self.crowds.count()
         self._settlings += 1
         unkept = VISITORS if self._settlings % VISITORS_EVERY else ""
         for log, live in list(self.logs.items()):
@@ -340,13 +340,13 @@ class Viewing:
             at = live.say(item, say.audience, erases)
             off = at or off
             if at and say.lane is Lane.NORMAL:
-                self._crowds.happened(live.log, SAID, 1)
+                self.crowds.happened(live.log, SAID, 1)
             self._archive(live, say, item, at)
         for count in decision.counts:
             live.values.add(count.key, count.n)
-            self._crowds.happened(live.log, count.key, count.n)
+            self.crowds.happened(live.log, count.key, count.n)
         for user in decision.dismiss:
-            self._crowds.dismiss(live.log, live.peers_of(user))
+            self.crowds.dismiss(live.log, live.peers_of(user))
         self._spoken.note(live, job, off, now_ms, decision)
         self.logs.touched(live)
         return _ack(job, off, now_ms)
@@ -373,7 +373,7 @@ class Viewing:
         if changed:
             live.respec(state.kind.live_of(state.state) or state.kind.live or live.spec)
             self._show(live, state.kind, state.state)
-            self._crowds.changed(live, state)
+            self.crowds.changed(live, state)
         self.logs.touched(live)
 
     @staticmethod

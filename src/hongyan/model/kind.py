@@ -149,6 +149,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     settle: Callable[[Any, Mapping[str, int]], Any] | None = None  # the state with these totals
     arrives: Callable[[Any, Context, int], Say | None] = lambda state, ctx, viewers: None
     audience: Callable[[Any], Any] = lambda state: None  # when it differs, viewers are judged anew
+    listing: Callable[[Any], Mapping[str, Any] | None] = lambda state: None  # in lists; None: not
     heat: Mapping[str, int] = {}  # what makes a log hot, each how much; empty = it is not told
 
     def class_of(self, entry_type: str) -> DeliveryClass:

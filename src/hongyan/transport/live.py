@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 from starlette.requests import Request
@@ -38,6 +38,13 @@ class Gateway(Protocol):
         """What was said in it."""
         ...
 
+    async def query(self, identity: Identity, query: f.Query, ip: str = "") -> bytes:
+        """The answer to a query of who is logged in."""
+        ...
+
+
+Page = Annotated[int, msgspec.Meta(ge=1, le=100)]
+
 
 class ViewerToken(msgspec.Struct):
     """A token for one live log, good until `expires_at` (ms since 1970)."""
@@ -69,6 +76,25 @@ class DanmakuAnswer(msgspec.Struct):
     after: Mark
 
 
+class RoomAnswer(msgspec.Struct):
+    """A room that wants to be found. `heat` and `online` are about."""
+
+    log: LogId
+    title: str
+    host: str
+    guests: bool
+    heat: int
+    online: int
+
+
+class RoomsAnswer(msgspec.Struct):
+    """Rooms, the hottest first; ask on with `after` while there is `more`."""
+
+    rooms: list[RoomAnswer]
+    more: bool
+    after: tuple[int, str] | None
+
+
 class LiveRoutes:
     """The handlers. Guests may use those that read."""
 
@@ -79,6 +105,7 @@ class LiveRoutes:
     def routes(self) -> list[Route]:
         """All of them; to come before those that take any path below `/v1/logs`."""
         return [
+            route("/v1/rooms", "GET", self.rooms, ROOMS),
             route("/v1/logs/{log:path}/viewer-token", "POST", self.token, TOKEN, audit=OWN),
             route("/v1/logs/{log:path}/live", "GET", self.live, LIVE),
             route("/v1/logs/{log:path}/danmaku", "GET", self.danmaku, DANMAKU),
@@ -122,6 +149,17 @@ class LiveRoutes:
         body = await self._gateway.danmaku(who, query, self._requests.ip(request))
         return Response(body, media_type="application/json", headers=HEADERS)
 
+    async def rooms(self, request: Request) -> Response:
+        """Which rooms there are."""
+        who = await self._requests.identity(request)
+        args: dict[str, Any] = {**numbers(request, "limit")}
+        if after := request.query_params.get("after"):
+            heat, _, log = after.partition(",")
+            args["after"] = [int(heat) if _number(heat) else heat, log]
+        query = self._requests.frame(f.Query, t="query", name="rooms", args=args)
+        body = await self._gateway.query(who, query, self._requests.ip(request))
+        return Response(body, media_type="application/json", headers=HEADERS)
+
     async def _viewer(self, request: Request) -> Identity:
         """Who asks: a guest too."""
         token = bearer(request)
@@ -150,6 +188,18 @@ TOKEN = Doc(
     answer=ViewerToken,
     status=201,
     errors=(403, 404),
+)
+ROOMS = Doc(
+    summary="Rooms to watch",
+    text="The query `rooms`: those that are open and `listed`, and that somebody watched or spoke"
+    " in since the server started; the hottest first, as old as a second.",
+    tag="live",
+    params=(
+        Param("after", "The answer before said it; heat and log with a comma between."),
+        Param("limit", "Rooms at most: 1 to 100, 20 where it is not said.", Page),
+    ),
+    answer=RoomsAnswer,
+    scopes=("read",),
 )
 LIVE = Doc(
     summary="A live log as it is now",

@@ -33,6 +33,7 @@ class Create(msgspec.Struct, frozen=True, tag="room.create"):
     slow_s: Annotated[int, msgspec.Meta(ge=0, le=120)] = 0
     rate: Annotated[int, msgspec.Meta(ge=0, le=1_000)] = 10
     tick_ms: Annotated[int, msgspec.Meta(ge=5, le=5_000)] = 200
+    listed: bool = False
 
 
 class Update(msgspec.Struct, frozen=True, tag="room.update"):
@@ -48,6 +49,7 @@ class Update(msgspec.Struct, frozen=True, tag="room.update"):
     rate: Annotated[int, msgspec.Meta(ge=0, le=1_000)] | msgspec.UnsetType = msgspec.UNSET
     tick_ms: Annotated[int, msgspec.Meta(ge=5, le=5_000)] | msgspec.UnsetType = msgspec.UNSET
     greet: Annotated[int, msgspec.Meta(ge=0, le=100_000)] | msgspec.UnsetType = msgspec.UNSET
+    listed: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Appoint(msgspec.Struct, frozen=True, tag="room.appoint"):

@@ -8,6 +8,7 @@ from hongyan.slices.room import rules
 from hongyan.slices.room.state import (
     Room,
     audience_of,
+    listing_of,
     settle,
     spec_of,
     totals_of,
@@ -43,6 +44,7 @@ ROOM_KIND = Kind(
     totals=totals_of,
     settle=settle,
     audience=audience_of,
+    listing=listing_of,
     heat=HEAT,
 )
 

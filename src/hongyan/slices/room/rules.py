@@ -109,6 +109,7 @@ def create(state: Room | None, command: c.Create, ctx: Context) -> Decision:
         slow_s=command.slow_s,
         rate=command.rate,
         tick_ms=command.tick_ms,
+        listed=command.listed,
     )
     return Decision(
         append=(Append("created", Created(command.title)),),

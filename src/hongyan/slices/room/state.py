@@ -44,6 +44,7 @@ class Room(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     likes: int = 0  # settled so far
     gifts: int = 0  # their value, settled so far
     visitors: int = 0  # different ones, settled so far
+    listed: bool = False  # all users of the tenant may find it
 
 
 def view_room(state: Room | None, role: Role) -> Any:
@@ -90,6 +91,13 @@ def settle(state: Room, totals: Mapping[str, int]) -> Room:
     before = totals_of(state)
     now = {key: totals.get(key, kept) for key, kept in before.items()}
     return state if now == before else msgspec.structs.replace(state, **now)
+
+
+def listing_of(state: Room | None) -> Mapping[str, Any] | None:
+    """What a list of rooms shows of it; None where it is on none."""
+    if state is None or not (state.listed and state.open):
+        return None
+    return {"title": state.title, "host": state.host, "guests": state.guests}
 
 
 def audience_of(state: Room | None) -> tuple[bool, bool] | None:
