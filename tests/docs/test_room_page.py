@@ -57,7 +57,7 @@ def test_the_page_has_every_body_with_its_fields(heading: str, bodies: dict[str,
 def test_the_page_has_every_value() -> None:
     room = Room(host="h", attributes={"KEY": msgspec.Raw(b"1")})  # type: ignore[arg-type]
     rows = table(SECTIONS["Values"], "key")
-    assert set(rows) == {*values_of(room), *totals_of(room), "online"}
+    assert set(rows) == {*values_of(room), *totals_of(room), "online", "heat"}
     assert re.findall(r"`(\w+)`", rows["room"][0]) == list(values_of(room)["room"])
 
 
