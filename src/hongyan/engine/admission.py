@@ -19,7 +19,7 @@ from hongyan.config import Admission as Settings
 from hongyan.config import Rate
 from hongyan.engine.limits import TokenBucket
 from hongyan.engine.load import Level, Load
-from hongyan.model.errors import Overloaded
+from hongyan.model.errors import Overloaded, Refusal
 from hongyan.ports import Clock
 from hongyan.telemetry import Metrics
 from hongyan.wire.frames import Hello
@@ -54,8 +54,11 @@ class Admission:
         load: Load,
         let_in: Callable[[Peer, Hello], Coroutine[Any, Any, None]],
         spawn: Callable[[Coroutine[Any, Any, None]], None],
+        refusal: Callable[[Hello], Refusal | None] = lambda hello: None,
     ) -> None:
-        """`let_in(peer, hello)` opens a session and raises nothing; `spawn` runs it."""
+        """`let_in(peer, hello)` opens a session and raises nothing; `spawn` runs it. `refusal`
+        says of a hello why it takes no place in line, without waiting."""
+        self._refusal = refusal
         self._clock, self._load, self._let_in, self._spawn = clock, load, let_in, spawn
         self._bucket = TokenBucket(Rate(rate=settings.rate, burst=settings.burst))
         self._most, self._wait_s = settings.queue, settings.wait_ms / 1000
@@ -69,7 +72,7 @@ class Admission:
         self._booked = 0.0  # the moment that was promised last (monotonic)
         self._timer: asyncio.TimerHandle | None = None
         self._window = (0.0, 0)  # since when, and how many were let in before
-        self.admitted = self.refused = self.expired = self.waited = 0
+        self.admitted = self.refused = self.expired = self.waited = self.unknown = 0
         self.wait_seconds = self.worst_wait = 0.0
 
     def __len__(self) -> int:
@@ -90,6 +93,7 @@ class Admission:
             ("waited", "Of them: had to wait."),
             ("refused", "Hellos sent away with a moment to come back."),
             ("expired", "Of them: had waited too long."),
+            ("unknown", "Hellos with a token that is none: they take no place in line."),
             ("wait_seconds", "Seconds waited in all."),
             ("worst_wait", "The longest wait, in seconds."),
         ):
@@ -105,6 +109,10 @@ class Admission:
         level = self._load.level
         if level >= Level.CRITICAL or (level >= Level.BUSY and not resumes):
             self._refuse(peer, now)
+            return
+        if (why := self._refusal(hello)) is not None:
+            self.unknown += 1
+            peer.close(why, reconnect_after_ms=max(why.retry_after_ms, LEAST_MS))
             return
         if self._has_room(resumes, now):
             line = self._resumes if resumes else self._newcomers

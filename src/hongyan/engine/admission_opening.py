@@ -30,6 +30,10 @@ class Opening:
         self._p, self._counts, self._limits = parts, counts, limits
         self._names = RandomTokens()
 
+    def refusal(self, hello: f.Hello) -> Refusal | None:
+        """Why this hello is let in by no means, as far as it is known without waiting."""
+        return self._p.authenticator.refusal(hello.token)
+
     async def open(self, peer: Peer, hello: f.Hello) -> None:
         """Open a session, or say goodbye. Raises nothing."""
         if peer.closing:

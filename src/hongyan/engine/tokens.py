@@ -42,11 +42,11 @@ class FixedKey:
 
     def __init__(self, key: Any) -> None:
         """`key`: bytes for HS256, else a public key object of `cryptography`."""
-        self._keys = (key,)
+        self.keys = (key,)
 
     async def find(self, kid: str) -> Sequence[Any]:
         """That key, whatever the token calls it."""
-        return self._keys
+        return self.keys
 
 
 class TrustedIssuer(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,10 +128,25 @@ class Tokens:
         Raises:
             Unauthenticated: too big, malformed, unknown issuer, wrong signature, expired …
         """
-        if not token or len(token) > MAX_TOKEN_BYTES or not token.isascii():
-            raise Unauthenticated(f"a token has 1 to {MAX_TOKEN_BYTES} ASCII characters")
+        _fits(token)
         header, issuer = self._peek(token)
         keys = await issuer.keys.find(header.kid)  # first: this notices changed keys
+        return self._judge(token, keys, issuer, now_ms), issuer
+
+    def refusal(self, token: str, now_ms: int) -> Unauthenticated | None:
+        """Why `verify` would refuse a token, as far as that is known without waiting: of issuers
+        whose keys are fetched only the form is judged. What was found good is remembered."""
+        try:
+            _fits(token)
+            _, issuer = self._peek(token)
+            if isinstance(issuer.keys, FixedKey):
+                self._judge(token, issuer.keys.keys, issuer, now_ms)
+        except Unauthenticated as why:
+            return why
+        return None
+
+    def _judge(self, token: str, keys: Sequence[Any], issuer: TrustedIssuer, now_ms: int) -> Claims:
+        """What a token says that one of the issuer's keys has signed."""
         generation = issuer.keys.generation
         digest = blake2b(token.encode(), digest_size=32).digest()
         known = self._verified.get(digest)
@@ -144,7 +159,7 @@ class Tokens:
             if len(self._verified) > CACHED:
                 self._verified.popitem(last=False)
         self._check_time(claims, now_ms / 1000)
-        return claims, issuer
+        return claims
 
     def _peek(self, token: str) -> tuple[Header, TrustedIssuer]:
         """Read who claims to have signed, to know by which key to check; trust nothing of it."""
@@ -189,6 +204,11 @@ class Tokens:
             raise Unauthenticated("the token has expired")
         if now < claims.nbf - self._leeway_s:
             raise Unauthenticated("the token is not valid yet")
+
+
+def _fits(token: str) -> None:
+    if not token or len(token) > MAX_TOKEN_BYTES or not token.isascii():
+        raise Unauthenticated(f"a token has 1 to {MAX_TOKEN_BYTES} ASCII characters")
 
 
 def _unbase64(part: str) -> bytes:
