@@ -134,6 +134,27 @@ def test_S1_nothing_between_hello_and_welcome() -> None:
     assert codes(session) == [(104, 1)]
 
 
+def test_S2_what_is_pushed_while_the_session_opens_is_written_after_the_welcome() -> None:
+    session = fresh()
+    send(session, HELLO)
+    session.push(pushed(1))
+    assert session.pending and session.take() is None
+    send(session, call(1))  # too early: may be told at once where nothing else waits
+    assert session.take() is None
+    session.opened(WELCOME)
+    first = session.codec.decode_server(session.take() or b"")
+    assert first[0] == WELCOME and len(first) == 3
+
+
+def test_S2_who_is_refused_is_told_so_first() -> None:
+    session = fresh()
+    send(session, HELLO)
+    session.push(pushed(1))
+    session.goodbye(GoingAway("later"), 1000)
+    first = session.codec.decode_server(session.take() or b"")[0]
+    assert isinstance(first, Goodbye)
+
+
 def test_S1_no_second_hello() -> None:
     session = fresh()
     assert send(session, HELLO, HELLO) == [HELLO]

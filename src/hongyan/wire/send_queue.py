@@ -206,6 +206,17 @@ class SendQueue:
                 self._count -= 1
         return self._codec.join(frames) if frames else None
 
+    def take_kept(self) -> bytes | None:
+        """A message of the first frame that waits where it is a kept one; else None."""
+        queue = self._queue
+        if not queue or not isinstance(queue[0], _Kept) or queue[0] is _HERE:
+            return None
+        item = queue.popleft()
+        assert isinstance(item, _Kept)
+        self._kept -= len(item.data)
+        self.held[item.why] -= 1
+        return item.data
+
     def _overflow(self, last: Outgoing | Batch) -> None:
         """Drop all that may be dropped, with `last`, and remember what the client must be told."""
         self.overflows += 1

@@ -240,14 +240,18 @@ class ServerSession:
         """End the session: the last frame but for answers. Negative = do not come back."""
         if self.state == "closed":
             return
+        early = self.state == "opening"  # what came meanwhile is for nobody
         self.state = SERVER[self.state, "goodbye"]
-        self.queue.keep(Goodbye(why.code, why.text, reconnect_after_ms), SAID)
+        self.queue.keep(Goodbye(why.code, why.text, reconnect_after_ms), SAID, first=early)
 
     def take(self, most: int = 64 * 1024) -> bytes | None:
-        """The next message to write; None when nothing waits.
+        """The next message to write; None when nothing waits. While the engine opens the session
+        deliveries wait too: the welcome, or the goodbye, goes before them.
 
         Joins waiting frames in order, as many as fit in `most` bytes, at least one.
         """
+        if self.state == "opening":
+            return self.queue.take_kept()
         return self.queue.take(most)
 
 
