@@ -2,14 +2,16 @@
  * How smooth the page of a live room is while much is said: counts the frames that were missed.
  *
  *     scripts/serve --demo                       # prints links
- *     node web/test/smooth.mjs LINK [--rate 200] [--seconds 15] [--room launch] [--profile FILE]
+ *     node web/test/smooth.mjs LINK [--rate 200] [--seconds 15] [--room launch]
+ *                              [--slow N] [--profile FILE]
  *
  * LINK is one that logs in (`http://127.0.0.1:8000/#enter=CODE`). The messages are put into the
  * page's own connection, as the server sends them, so that the page is measured and nothing else:
  * ticks of 200 ms, likes and a gift's banner among them. Three rows are printed: the room while
  * nothing is said, with the stage, and with the list alone. A frame is missed where two frames of the
- * browser's clock went by instead of one. It judges nothing: compare rows of one run. `--profile`
- * writes a trace of the second row, for the performance panel of Chrome's tools. CHROMIUM names
+ * browser's clock went by instead of one. It judges nothing: compare rows of one run. `--slow 4` makes
+ * the page's own thread so many times slower, as a cheap telephone is. `--profile` writes a trace of
+ * the second row, for the performance panel of Chrome's tools; writing it costs frames. CHROMIUM names
  * the browser. Exit status: 0 measured, 2 the room could not be opened.
  */
 
@@ -21,6 +23,7 @@ const [link] = args;
 const RATE = Number(option("--rate", "200"));
 const SECONDS = Number(option("--seconds", "15"));
 const ROOM = option("--room", "launch");
+const SLOW = Number(option("--slow", "1"));
 const PROFILE = option("--profile", "");
 const TICK_MS = 200;
 const FRAME_MS = 1000 / 60;
@@ -28,7 +31,7 @@ const COLOURS = ["", "", "", "#ff8787", "#ffe066", "#66d9e8"];
 const TEXTS = ["哈哈哈哈", "前方高能", "this looks great!", "太好看了吧", "第一次来，主播好", "666666", "what is that song?"];
 
 if (!link?.includes("#enter=")) {
-  console.error("usage: node web/test/smooth.mjs LINK [--rate N] [--seconds N] [--room NAME] [--profile FILE]");
+  console.error("usage: node web/test/smooth.mjs LINK [--rate N] [--seconds N] [--room NAME] [--slow N] [--profile FILE]");
   process.exit(2);
 }
 
@@ -135,6 +138,7 @@ try {
   off = attached.off;
   cdp = await page.context().newCDPSession(page);
   await cdp.send("Performance.enable");
+  if (SLOW > 1) await cdp.send("Emulation.setCPUThrottlingRate", { rate: SLOW });
 } catch (error) {
   console.error(`could not open the room: ${error.message}`);
   await browser.close();

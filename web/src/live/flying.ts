@@ -60,7 +60,7 @@ export class Flyers {
   #height = 0;
   #line = 30;
   readonly #sizes: ResizeObserver;
-  /** They rise over the same canvas: a layer each would cost more than they all. */
+  /** They rise over the same canvas: as elements each asked for layout when it came and went. */
   readonly hearts: Hearts;
 
   constructor(
