@@ -21,6 +21,7 @@ DEFAULTS = {
     "pending": 200,  # who asked to join and waits
     "receipt_names": 100,  # members up to which receipts name people
     "receipt_counts": 5_000,  # members up to which receipts are counted; off above
+    "refuse_unwanted": False,  # messages with words of the lists of the tenant
 }
 
 _BOTH = {**rules_talk.RULES, **rules_mark.RULES}

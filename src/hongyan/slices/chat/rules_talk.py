@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
-from hongyan.model.errors import BadArgs, BadState, NoSuchEntry, RoleTooLow, TooLate
+from hongyan.model.errors import BadArgs, BadState, NoSuchEntry, RoleTooLow, TooLate, Unwanted
 from hongyan.model.ids import LogId, Seq, UserId, tenant_of
 from hongyan.model.kind import NOTHING, Append, Context, Decision, Needs, Rule
 from hongyan.model.log import EDIT, MAX_COMMIT_BYTES, MAX_WRITES, Entry, Role
 from hongyan.slices.chat import commands as c
 from hongyan.slices.chat.bodies import Message, Origin, Recalled, Reply
-from hongyan.slices.chat.content import MergedContent, MergedItem, words
+from hongyan.slices.chat.content import Content, MergedContent, MergedItem, words
 from hongyan.slices.chat.guards import (
     RECALL,
     alive,
@@ -35,17 +35,28 @@ _decode_message = msgspec.json.Decoder(Message).decode
 
 def send_needs(say: c.Send, ctx: Context) -> Needs:
     """Nothing but the block lists for most messages."""
-    selves = pair(ctx)
-    if not (selves or say.reply_to or say.mentions):
+    selves, judge = pair(ctx), _to_judge(say.content, ctx)
+    if not (selves or say.reply_to or say.mentions or judge):
         return NOTHING
     entries = () if say.reply_to is None else (say.reply_to,)
-    return Needs(entries=entries, members=_users(say.mentions), selves=selves)
+    return Needs(entries=entries, members=_users(say.mentions), selves=selves, judge=judge)
+
+
+def _to_judge(content: Content, ctx: Context) -> str:
+    """What the word filter has to look at; the operator says whether it does."""
+    return words(content) if ctx.settings["refuse_unwanted"] else ""
+
+
+def _wanted(ctx: Context) -> None:
+    if ctx.words and not (ctx.admin or ctx.backend):
+        raise Unwanted("the text holds words that are not wanted here")
 
 
 def send(state: Direct | Group, say: c.Send, ctx: Context) -> Decision:
     """Add a message. Mentions of people who are not here are left out: an outbox may be older
     than the list of members, and the words are still worth saying."""
     speak(state, ctx)
+    _wanted(ctx)
     if say.mention_all:
         _may_call_all(state, ctx)
     mentions = _mentions(say.mentions, ctx) if say.mentions else ()
@@ -140,12 +151,18 @@ def _bundle(title: str, said: list[tuple[Origin, Message]]) -> MergedContent:
 
 def edit_needs(command: c.Edit, ctx: Context) -> Needs:
     """The message, and who of those it will mention is here."""
-    return Needs(entries=(command.seq,), members=_users(command.mentions or ()), selves=pair(ctx))
+    return Needs(
+        entries=(command.seq,),
+        members=_users(command.mentions or ()),
+        selves=pair(ctx),
+        judge=_to_judge(command.content, ctx),
+    )
 
 
 def edit(state: Direct | Group, command: c.Edit, ctx: Context) -> Decision:
     """Replace what an own message says; what it answers and whom it called stays."""
     speak(state, ctx)
+    _wanted(ctx)
     entry = message(ctx, command.seq)
     if entry.sender != ctx.user:
         raise RoleTooLow("only the author edits a message")
