@@ -361,6 +361,7 @@ def table(result: LoginResult, cores: int | None) -> str:
     ]
     lines += [
         "",
+        "  first visit: accounts are made and all rows read. nine o'clock: all were here before.",
         "  us CPU: of the server, for each who got in. away: told when to come back. gave up:"
         f" after {PATIENCE_S:.0f} s,",
         "  as the SDKs do. cut: ended without a word. dropped: connects that found no place in the"
