@@ -186,3 +186,38 @@ async def test_LR12_a_recording_is_watched_with_what_was_said_of_it(
     assert 30_000 <= int(str(kept[0][0])) <= 60_000
     await bob.get_by_role("button", name="Back to what is live").click()
     await expect(bob.locator(".reel")).to_have_count(0)
+
+
+async def test_LR6_a_fast_list_draws_what_is_seen_and_keeps_still_when_it_is_held(
+    demo: DemoServer, enter: Enter
+) -> None:
+    bob = await enter(demo.links[1])
+    await watch(bob)
+    wire = Wire()
+    await wire.take(bob)
+    await inside(bob)
+    await sees(bob, "前排")
+    off = wire.attached["off"]
+    base = {"type": "danmaku", "from": "eve", "at": 1, "lane": 1}
+    for first in range(1, 121, 30):
+        numbers = range(first, first + 30)
+        items = [{**base, "off": off + n, "body": {"text": f"line-{n}."}} for n in numbers]
+        wire.tell({"t": "live", "items": items})
+    await sees(bob, "line-120.")
+    lines = bob.get_by_role("log").locator(".line")
+    assert await lines.count() < 60
+    await sees(bob, "line-20.", times=0)
+    looked_at = line(bob, "line-110.")
+    await bob.get_by_role("log").hover()
+    await bob.mouse.wheel(0, -150)
+    await sees(bob, "line-20.")  # all that is kept can be scrolled to
+    await expect(bob.locator(".talk-go")).to_be_visible()
+    before = await looked_at.bounding_box()
+    items = [{**base, "off": off + n, "body": {"text": f"line-{n}."}} for n in range(121, 131)]
+    wire.tell({"t": "live", "items": items})
+    await expect(bob.locator(".talk-go")).to_contain_text("10 new below")
+    assert await looked_at.bounding_box() == before
+    await expect(looked_at).to_be_in_viewport()
+    await bob.locator(".talk-go").click()
+    await expect(line(bob, "line-130.")).to_be_in_viewport()
+    assert await lines.count() < 60

@@ -6,7 +6,7 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { clockTime, Icon, IconButton, openMenu } from "../ui/index.js";
 import { signOf } from "./gifts.js";
 import { overWindow } from "./layers.js";
-import type { Line, Said } from "./lines.js";
+import { KEPT, type Line, type Said } from "./lines.js";
 import { itemsFor } from "./moderating.js";
 import { calledIn, Who } from "./names.js";
 import type { Room } from "./room.js";
@@ -15,6 +15,8 @@ import { words } from "./words.js";
 
 const NEAR = 48; // px from the end that still count as the end
 const SPEAK_MS = 5_000;
+const LOWEST = 24; // px of a line
+const SPARE = 12; // lines above those that are seen
 
 export function List({ room, moderates }: { room: Room; moderates: boolean }) {
   const w = words();
@@ -23,27 +25,38 @@ export function List({ room, moderates }: { room: Room; moderates: boolean }) {
   const frozen = useRef<readonly Line[]>([]);
   const all = room.lines.value;
   if (stuck.value) frozen.current = all;
+  const seen = useSignal(KEPT); // lines that have a place, and some above
+  const fromEnd = useRef(-1); // px, of what is looked at when the list is held
   const lines = frozen.current;
   const last = lines.at(-1);
   const since = last ? all.findIndex((line) => line.id === last.id) : -1;
   const news = stuck.value ? 0 : since < 0 ? all.length : all.length - 1 - since;
   useLayoutEffect(() => {
     const list = box.current;
-    if (list && stuck.value) list.scrollTop = list.scrollHeight;
-  }, [lines, stuck.value]);
+    if (!list) return;
+    if (stuck.value) list.scrollTop = list.scrollHeight;
+    else if (fromEnd.current >= 0) list.scrollTop = list.scrollHeight - fromEnd.current; // more stands above now
+    fromEnd.current = -1;
+  }, [lines, stuck.value, seen.value]);
   useEffect(() => {
     const list = box.current!;
     const sizes = new ResizeObserver(() => {
+      seen.value = Math.ceil(list.clientHeight / LOWEST) + SPARE;
       if (stuck.peek()) list.scrollTop = list.scrollHeight; // a panel beside it came or went
     });
     sizes.observe(list);
     return () => sizes.disconnect();
   }, []);
+  const hold = () => {
+    const list = box.current!;
+    fromEnd.current = list.scrollHeight - list.scrollTop;
+    stuck.value = false;
+  };
   const onScroll = () => {
     const list = box.current;
     if (!list) return;
     const end = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR;
-    if (!end && stuck.peek()) stuck.value = false;
+    if (!end && stuck.peek()) hold();
     else if (end && !stuck.peek() && news === 0) stuck.value = true;
   };
   const deleted = room.deleted.value;
@@ -58,7 +71,7 @@ export function List({ room, moderates }: { room: Room; moderates: boolean }) {
         tabIndex={0}
         onScroll={onScroll}
       >
-        {lines.map((line) =>
+        {(stuck.value ? lines.slice(-seen.value) : lines).map((line) =>
           line.kind === "said" && deleted.has(line.off) ? null : (
             <Row key={line.id} room={room} line={line} moderates={moderates} />
           ),
@@ -66,7 +79,7 @@ export function List({ room, moderates }: { room: Room; moderates: boolean }) {
       </div>
       {stuck.value ? (
         <div class="talk-hold">
-          <IconButton icon="pause" size={18} label={w.listPause} onClick={() => (stuck.value = false)} />
+          <IconButton icon="pause" size={18} label={w.listPause} onClick={hold} />
         </div>
       ) : (
         <button type="button" class="talk-go" onClick={() => (stuck.value = true)}>
