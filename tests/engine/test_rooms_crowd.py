@@ -10,9 +10,10 @@ import pytest
 
 from hongyan.engine.popularity import HALF_S
 from hongyan.engine.viewing import VISITORS_EVERY, Viewing
-from hongyan.model.ids import LogId
+from hongyan.model.ids import LogId, UserId
+from hongyan.ports import User
 from hongyan.wire import frames as f
-from tests.engine.rig import Person, Rig
+from tests.engine.rig import MAIN, Person, Rig
 from tests.engine.test_rooms import item, opened, text, watch
 
 
@@ -48,6 +49,36 @@ async def test_LR8_who_watches_a_room_that_closes_is_sent_away(rig: Rig) -> None
     page = await bob.ask(f.Read(ref=0, log=LogId(room), after=0))
     assert isinstance(page, f.Fail) and page.code == 202
     await host.call("room.update", {"open": True}, log=room)
+    await watch(bob, room)
+
+
+async def test_LR8_a_room_that_an_administrator_shut_is_shut_for_its_host_too(rig: Rig) -> None:
+    host, room = await opened(rig, listed=True)
+    await rig.directory.put_user(User(tenant=MAIN, user=UserId("root"), admin=True))
+    root, bob = await rig.person("root"), await rig.person("bob")
+    for person in (host, bob):
+        await watch(person, room)
+    for person in (host, bob):
+        assert (await person.call("room.bar", {}, log=room)).code == 209
+    assert isinstance(await root.call("room.bar", {}, log=room), f.Ack)
+    for person in (host, bob):
+        gone = await person.until(lambda x: isinstance(x, f.Signal))
+        assert (gone.name, gone.log) == ("dismissed", room)
+        answer = await person.ask(f.Subscribe(ref=1, log=LogId(room)))
+        assert answer.code == 112
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("room.say", {"text": "we are back"}),
+        ("room.like", {}),
+        ("room.update", {"open": True}),
+        ("room.announce", {"text": "come"}),
+        ("room.pin", {"text": "come"}),
+        ("room.mute", {"user": "bob", "seconds": 5}),
+    ]
+    for name, args in calls:
+        assert (await host.call(name, args, log=room)).code == 112, name
+    rig.clock.advance(2)
+    assert (await bob.query("rooms"))["rooms"] == []
+    assert isinstance(await root.call("room.bar", {"on": False}, log=room), f.Ack)
     await watch(bob, room)
 
 

@@ -52,6 +52,12 @@ class Update(msgspec.Struct, frozen=True, tag="room.update"):
     listed: bool | msgspec.UnsetType = msgspec.UNSET
 
 
+class Bar(msgspec.Struct, frozen=True, tag="room.bar"):
+    """Shut a room that breaks the rules of the house; its host cannot open it again."""
+
+    on: bool = True
+
+
 class Appoint(msgspec.Struct, frozen=True, tag="room.appoint"):
     """Make somebody a moderator, or a viewer again."""
 

@@ -1,7 +1,10 @@
 """Who may do what in a room, and what becomes of it."""
 
+# size: the rules of one kind, whose guards they all share
+
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -44,15 +47,21 @@ REPLACE = msgspec.structs.replace
 
 def admit(state: Room | None, ctx: Context) -> None:
     """Raises why the caller may not watch."""
-    if state is None:
+    if state is None or ctx.admin:
         return
-    if ctx.role >= Role.ADMIN or ctx.admin:
+    _not_barred(state, ctx)
+    if ctx.role >= Role.ADMIN:
         return
     if not state.open:
         raise BadState("the room is closed")
     if ctx.guest and not state.guests:
         raise Forbidden("this room is for those who are logged in")
     _not_banned(state, ctx)
+
+
+def _not_barred(state: Room, ctx: Context) -> None:
+    if state.barred and not ctx.admin:
+        raise BadState("an administrator shut this room")
 
 
 def _not_banned(state: Room, ctx: Context) -> None:
@@ -65,6 +74,7 @@ def _not_banned(state: Room, ctx: Context) -> None:
 def _moderates(state: Room | None, ctx: Context, least: Role = Role.ADMIN) -> Room:
     """The caller keeps order here; an administrator of the tenant does everywhere."""
     assert state is not None
+    _not_barred(state, ctx)
     if ctx.admin or ctx.role >= least:
         return state
     if ctx.role is Role.NONE:
@@ -131,6 +141,19 @@ def update(state: Room | None, command: c.Update, ctx: Context) -> Decision:
     return Decision(append=(Append("changed", Changed(given)),), state=REPLACE(room, **given))
 
 
+def bar(state: Room | None, command: c.Bar, ctx: Context) -> Decision:
+    """Above the host: its viewers are sent away, and it is on no list."""
+    assert state is not None
+    if not ctx.admin:
+        raise Forbidden("only administrators shut rooms")
+    if state.barred == command.on:
+        return Decision()
+    return Decision(
+        append=(Append("order", Kept("bar", state.host, on=command.on)),),
+        state=REPLACE(state, barred=command.on),
+    )
+
+
 def appoint(state: Room | None, command: c.Appoint, ctx: Context) -> Decision:
     """Moderators are the room's members: there are few of them."""
     room = _moderates(state, ctx, Role.OWNER)
@@ -169,6 +192,7 @@ def judged(command: c.Say, ctx: Context) -> Needs:
 def say(state: Room | None, command: c.Say, ctx: Context) -> Decision:
     """Danmaku: now to all, to the moderators first, or to the sender alone."""
     assert state is not None
+    _not_barred(state, ctx)
     free = ctx.admin or ctx.backend or ctx.role >= Role.ADMIN
     if not free:
         _may_speak(state, ctx)
@@ -282,7 +306,7 @@ def _swept(terms: dict[UserId, int], ctx: Context) -> dict[UserId, int]:
     return {user: until for user, until in terms.items() if not until or until > ctx.now_ms}
 
 
-def _listed(terms: dict[UserId, int], ctx: Context) -> None:
+def _listed(terms: Collection[UserId], ctx: Context) -> None:
     if len(terms) > ctx.settings["listed"]:
         raise Full(f"at most {ctx.settings['listed']} users are on this list")
 
@@ -341,9 +365,9 @@ def shadow(state: Room | None, command: c.Shadow, ctx: Context) -> Decision:
     _below(room, ctx, user)
     if (user in room.shadowed) == command.on:
         return Decision()
-    if command.on and len(room.shadowed) >= ctx.settings["listed"]:
-        raise Full(f"at most {ctx.settings['listed']} users are on this list")
     changed = room.shadowed | {user} if command.on else room.shadowed - {user}
+    if command.on:
+        _listed(changed, ctx)
     return Decision(state=REPLACE(room, shadowed=changed))
 
 
@@ -366,8 +390,14 @@ def arrives(state: Room | None, ctx: Context, viewers: int) -> Say | None:
 RULES: dict[type, Rule] = {
     c.Create: Rule(decide=create, role=Role.NONE, creates=True, place=place),
     c.Update: Rule(decide=update, role=Role.NONE, apart=True),
+    c.Bar: Rule(decide=bar, role=Role.NONE, apart=True),
     c.Appoint: Rule(decide=appoint, needs=appoint_needs, role=Role.NONE, apart=True),
-    c.Say: Rule(decide=say, needs=judged, role=Role.NONE, passing=True),
+    c.Say: Rule(
+        decide=say,
+        needs=judged,
+        role=Role.NONE,
+        passing=True,
+    ),
     c.Approve: Rule(decide=approve, role=Role.NONE, passing=True, apart=True),
     c.Like: Rule(decide=like, role=Role.NONE, passing=True),
     c.Gift: Rule(decide=gift, role=Role.NONE, once=True, apart=True),

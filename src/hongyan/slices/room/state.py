@@ -45,6 +45,7 @@ class Room(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     gifts: int = 0  # their value, settled so far
     visitors: int = 0  # different ones, settled so far
     listed: bool = False  # all users of the tenant may find it
+    barred: bool = False  # by an administrator: nobody else watches, speaks or opens it
 
 
 def view_room(state: Room | None, role: Role) -> Any:
@@ -95,11 +96,11 @@ def settle(state: Room, totals: Mapping[str, int]) -> Room:
 
 def listing_of(state: Room | None) -> Mapping[str, Any] | None:
     """What a list of rooms shows of it; None where it is on none."""
-    if state is None or not (state.listed and state.open):
+    if state is None or not (state.listed and state.open) or state.barred:
         return None
     return {"title": state.title, "host": state.host, "guests": state.guests}
 
 
-def audience_of(state: Room | None) -> tuple[bool, bool] | None:
+def audience_of(state: Room | None) -> tuple[bool, ...] | None:
     """What of it says who may watch."""
-    return None if state is None else (state.open, state.guests)
+    return None if state is None else (state.open, state.guests, state.barred)
