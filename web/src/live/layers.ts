@@ -5,7 +5,7 @@
  * away instead of the room. Where a panel is closed otherwise the step is taken back.
  */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
 const SETTLE_MS = 60; // a menu that opens a window closes first: no step back and forth for that
 const MARK = "hongyan.layer"; // of the step in the history
@@ -98,21 +98,24 @@ export function useLayers(): void {
 export function useLayer(open: boolean, close: Close): void {
   const now = useRef(close);
   now.current = close;
-  useEffect(() => (open ? layers.add(() => now.current()) : undefined), [open]);
+  // before it is painted: who is quick would leave the room
+  useLayoutEffect(() => (open ? layers.add(() => now.current()) : undefined), [open]);
 }
 
-const FRAMES = 10; // within which a window that was asked for is there
+const SOON_MS = 1_000; // within which a window that was asked for is there
 
 /** A window that was just asked for, of whatever kind: "back" is its Escape. */
 export function overWindow(): void {
   const windows = () => [...document.querySelectorAll<HTMLDialogElement>("dialog[open]")];
   const before = new Set(windows());
-  let frames = 0;
-  const look = () => {
+  // at once when it is shown, not a frame later: who is quick would leave the room
+  const seen = new MutationObserver(() => {
     const box = windows().find((one) => !before.has(one));
-    if (!box) return void (++frames < FRAMES && requestAnimationFrame(look));
+    if (!box) return;
+    seen.disconnect();
     const gone = layers.add(() => box.dispatchEvent(new Event("cancel", { cancelable: true })));
     box.addEventListener("close", gone, { once: true });
-  };
-  requestAnimationFrame(look);
+  });
+  seen.observe(document.body, { attributes: true, attributeFilter: ["open"], subtree: true });
+  setTimeout(() => seen.disconnect(), SOON_MS);
 }
