@@ -160,10 +160,6 @@ async def test_LR7_slow_mode_holds_a_user_with_many_devices(server: ServerProces
     assert good.texts() == ["t0", "host", "host again"]
 
 
-@pytest.mark.xfail(
-    reason="the pipeline counts gifts and moderation with what all say in the log"
-    " (limits.rates.log), so bots have them refused with 303; see Rule.apart"
-)
 @pytest.mark.slow
 async def test_LR1_a_thousand_bots_drown_neither_gifts_nor_moderation(
     server: ServerProcess,

@@ -174,10 +174,6 @@ async def test_LV5_who_reads_slowly_stays_and_is_told_what_it_missed(service: Se
     assert service.node.viewing.logs.counters.closed == 0
 
 
-@pytest.mark.xfail(
-    reason="the server reads nothing from a connection that takes nothing, and then takes it for"
-    " dead (309) though it pings: the sweep of the gateway comes before the ladder's end"
-)
 async def test_LV5_who_pings_but_does_not_read_is_too_slow_and_not_dead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

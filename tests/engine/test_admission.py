@@ -269,3 +269,18 @@ async def test_AD1_a_hello_that_fails_inside_frees_its_place(
     assert (await goodbye(alice)).code == 100
     await turns()
     assert rig.node.gateway.admission.inside == 0
+
+
+async def test_AD22_forged_tokens_take_no_place_in_a_full_line() -> None:
+    options = {**SLOW, "admission.queue": 3}
+    async with rigged(options=options) as rig:
+        await comes(rig, "zero")
+        for n in range(50):
+            bot = Person(rig, f"bot{n}", "d")
+            bot.say(f.Hello(token="a.b.c", device=bot.device))
+            assert (await goodbye(bot)).code == 201
+        good = await comes(rig, "good")
+        await turns(60)
+        assert rig.node.gateway.admission.unknown == 50 and not good.link.closed
+        await go_on(rig, 0.1)
+        assert welcomed(good)

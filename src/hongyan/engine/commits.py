@@ -55,7 +55,7 @@ def commit_of(job: Job, state: LogState, context: Context, decision: Decision) -
         log=job.log,
         sender=job.caller.user,
         op=job.call.op,
-        hash=_hash(job),
+        hash=hash_of(job),
         at=context.now_ms,
         device=job.caller.device,
         writes=tuple(writes),
@@ -69,8 +69,9 @@ def commit_of(job: Job, state: LogState, context: Context, decision: Decision) -
     )
 
 
-def _hash(job: Job) -> bytes:
-    """Of an op that is the log's: with the user, so that another one cannot have done it."""
+def hash_of(job: Job) -> bytes:
+    """What tells a retry from another call. Of an op that is the log's: with the user, so that
+    another one cannot have done it."""
     if not job.rule.once:
         return job.hash
     return blake2b(job.hash + job.caller.user.encode(), digest_size=16).digest()

@@ -72,7 +72,12 @@ class Gateway(SingleRequests):
         )
         opening = Opening(parts, self._counts, self._limits)
         self.admission = Admission(
-            parts.config.admission, parts.clock, parts.load, opening.open, self._spawn
+            parts.config.admission,
+            parts.clock,
+            parts.load,
+            opening.open,
+            self._spawn,
+            opening.refusal,
         )
         self._guard = QueueGuard(parts.load.queues)
         self._frames = self._handlers()

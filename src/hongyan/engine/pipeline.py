@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from hongyan.engine.callers import Caller, Done, Flight, Job, RandomTokens
-from hongyan.engine.commits import appended, commit_of, complete
+from hongyan.engine.commits import appended, commit_of, complete, hash_of
 from hongyan.engine.hooks import Hooks, NoHooks
 from hongyan.engine.limits import CallLimits
 from hongyan.engine.load_quotas import TenantCalls
@@ -173,7 +173,8 @@ class Pipeline:
         tenants = self._tenants
         if tenants is not None:
             tenants.check(caller.tenant, job.started)
-        self._limits.take(caller.connection, caller.key, job.log, caller.address, job.started)
+        crowd = f"{job.log}!" if job.rule.apart else job.log
+        self._limits.take(caller.connection, caller.key, crowd, caller.address, job.started)
         if tenants is not None:  # after: one who is too fast alone costs the tenant nothing
             tenants.count(caller.tenant, job.started)
 
@@ -445,9 +446,10 @@ class Pipeline:
             log=job.log,
             sender=job.caller.user,
             op=job.call.op,
-            hash=job.hash,
+            hash=hash_of(job),
             at=self._clock.now_ms(),
             expect=NEVER,
+            once=job.rule.once,
         )
         try:
             try:
