@@ -28,7 +28,7 @@ from hongyan.adapters.uploads import LocalUploads
 from hongyan.adapters.wordfilter import WordFilter
 from hongyan.adapters.wordlist import BadList
 from hongyan.config import Config, ConfigError
-from hongyan.engine.files_service import FileAdapters
+from hongyan.engine.files.service import FileAdapters
 from hongyan.node import KINDS, Node, build_engine
 from hongyan.telemetry import Metrics
 from hongyan.transport.console import ConsoleRoutes

@@ -16,20 +16,21 @@ from hongyan.adapters.memory.audit import MemoryAudit
 from hongyan.adapters.memory.outlets import MemoryOutlets
 from hongyan.adapters.webhook import WebhookPoster
 from hongyan.config import Config, check_kinds
-from hongyan.engine.admission_directory import KeptDirectory
-from hongyan.engine.archive import Archiver
+from hongyan.engine.admission.directory import KeptDirectory
+from hongyan.engine.admission.load import Level, Load
+from hongyan.engine.admission.quotas import TenantCalls, ViewerPlaces
 from hongyan.engine.audit import Trail
 from hongyan.engine.auth import Authenticator
-from hongyan.engine.backends import BackEnds
+from hongyan.engine.backends.service import BackEnds
 from hongyan.engine.consumers import Consumer, SearchSink
-from hongyan.engine.files_service import FileAdapters, FileService
+from hongyan.engine.files.service import FileAdapters, FileService
 from hongyan.engine.gateway import Gateway, Parts
 from hongyan.engine.hub import Hub
 from hongyan.engine.inspect import Inspector
 from hongyan.engine.limits import CallLimits
-from hongyan.engine.live_logs import LiveLogs
-from hongyan.engine.load import Level, Load
-from hongyan.engine.load_quotas import TenantCalls, ViewerPlaces
+from hongyan.engine.live.archive import Archiver
+from hongyan.engine.live.logs import LiveLogs
+from hongyan.engine.live.viewing import Viewing
 from hongyan.engine.logs import LogCache
 from hongyan.engine.needs import Judge
 from hongyan.engine.notify import Notifier
@@ -41,7 +42,6 @@ from hongyan.engine.queries import Queries
 from hongyan.engine.sessions import Sessions, session_key
 from hongyan.engine.sync import Reader
 from hongyan.engine.tokens import Tokens, TrustedIssuer
-from hongyan.engine.viewing import Viewing
 from hongyan.model.kind import Kind, settings_of
 from hongyan.model.live import Lane
 from hongyan.ports import Archive, Audit, Bus, Clock, Directory, Outlets, Poster, Search, Store

@@ -13,10 +13,10 @@ import pytest
 
 from hongyan.adapters.webhook import WebhookPoster
 from hongyan.bench.server import free_port
-from hongyan.engine.hooks_asking import HookAnswer, HookQuestion
-from hongyan.engine.hooks_breaker import FAILURES, MOST_PAUSE_S, PAUSE_S
-from hongyan.engine.webhooks_events import Event
-from hongyan.engine.webhooks_signing import new_secret, sign
+from hongyan.engine.backends.asking import HookAnswer, HookQuestion
+from hongyan.engine.backends.breaker import FAILURES, MOST_PAUSE_S, PAUSE_S
+from hongyan.engine.backends.events import Event
+from hongyan.engine.backends.signing import new_secret, sign
 from hongyan.transport.webhooks import WebhookRequest
 
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from hongyan.adapters.sqlite.filerecords import SqliteFileRecords
 from hongyan.adapters.uploads import LocalUploads
 from hongyan.app import build_engine
 from hongyan.config import load
-from hongyan.engine.files_service import FileAdapters, FileService
+from hongyan.engine.files.service import FileAdapters, FileService
 from hongyan.model.ids import TenantId, UserId
 from hongyan.ports import Pictures, User
 from hongyan.transport.files import FileRoutes

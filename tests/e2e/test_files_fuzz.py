@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hongyan.adapters.images import WorkerPictures
-from hongyan.engine.files_types import INLINE
+from hongyan.engine.files.types import INLINE
 
 HTML = b"<html><script>alert(document.domain)</script>"
 UNKNOWN = "application/octet-stream"

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from files_rig import MAIN, Rig, picture
 
-from hongyan.engine.files_types import INLINE
+from hongyan.engine.files.types import INLINE
 from hongyan.model.ids import DeviceId, UserId
 from hongyan.ports import Evicted, User
 from hongyan.transport.serve_files import disposition

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from files_rig import OCTETS, TUS, Rig
 
-from hongyan.engine import files as engine_files
+from hongyan.engine.files import uploads as engine_files
 
 DATA = os.urandom(700_001)
 

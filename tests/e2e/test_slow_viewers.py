@@ -11,7 +11,7 @@ import pytest
 from http_rig import Service
 from room_rig import Bot, bot, drop_all
 
-from hongyan.engine import live as live_module
+from hongyan.engine.live import log as live_module
 
 ROOM = "main/r/show"
 STALL_S = 1.5  # instead of 30

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hongyan.engine import admission, admission_opening
+from hongyan.engine.admission import line as admission
+from hongyan.engine.admission import opening as admission_opening
 from hongyan.model.errors import Overloaded
 from hongyan.model.ids import UserId
 from hongyan.wire import frames as f

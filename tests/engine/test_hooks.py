@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from hongyan.engine.hooks_breaker import FAILURES, PAUSE_S, Breaker
+from hongyan.engine.backends.breaker import FAILURES, PAUSE_S, Breaker
 from hongyan.engine.identity import Identity
 from hongyan.model.errors import BadArgs, Forbidden, HookDown, NoSuchEntry, RefusedByHook
 from hongyan.model.ids import UserId

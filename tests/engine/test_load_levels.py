@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from hongyan.engine.load import Level
+from hongyan.engine.admission.load import Level
 from hongyan.model.errors import Overloaded
 from hongyan.model.ids import LogId, UserId
 from hongyan.model.live import Lane, LiveItem

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from hongyan.client.latest import Latest
-from hongyan.engine.live import SKIP_BYTES
+from hongyan.engine.live.log import SKIP_BYTES
 from hongyan.model.errors import Forbidden, Full
 from hongyan.model.ids import LogId, Seq, UserId
 from hongyan.ports import User

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from hongyan.engine.popularity import HALF_S
-from hongyan.engine.viewing import VISITORS_EVERY, Viewing
+from hongyan.engine.live.popularity import HALF_S
+from hongyan.engine.live.viewing import VISITORS_EVERY, Viewing
 from hongyan.model.ids import LogId, UserId
 from hongyan.ports import User
 from hongyan.wire import frames as f

@@ -10,8 +10,8 @@ import pytest
 
 from hongyan.adapters.memory.archive import MemoryArchive
 from hongyan.adapters.memory.clock import ManualClock
-from hongyan.engine import archive as archive_module
-from hongyan.engine.archive import Archiver
+from hongyan.engine.live import archive as archive_module
+from hongyan.engine.live.archive import Archiver
 from hongyan.model.errors import StoreDown
 from hongyan.model.ids import LogId, TenantId, UserId
 from hongyan.ports import Kept

@@ -14,10 +14,10 @@ import pytest
 from hongyan.adapters.memory.clock import ManualClock
 from hongyan.adapters.memory.directory import MemoryDirectory
 from hongyan.adapters.memory.store import MemoryStore
-from hongyan.engine import live as live_module
-from hongyan.engine.live import LiveLog
-from hongyan.engine.live_logs import SLICE, LiveLogs
-from hongyan.engine.ticks import Counters
+from hongyan.engine.live import log as live_module
+from hongyan.engine.live.log import LiveLog
+from hongyan.engine.live.logs import SLICE, LiveLogs
+from hongyan.engine.live.ticks import Counters
 from hongyan.model.errors import Overloaded
 from hongyan.model.ids import LogId, UserId
 from hongyan.model.live import Lane, LiveSpec
@@ -240,7 +240,7 @@ async def test_LR13_a_hot_room_gives_way_to_what_else_is_to_be_done() -> None:
 
 def test_LR1_an_overload_does_not_make_itself_worse() -> None:
     """What is let go is found at once, however much waits: counted in steps, not in time."""
-    from hongyan.engine.pending import Pending
+    from hongyan.engine.live.pending import Pending
 
     pending = Pending()
     for number in range(100):

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from hongyan.adapters.memory.clock import ManualClock
 from hongyan.config import Config
-from hongyan.engine.admission import LEAST_MS, Admission
-from hongyan.engine.hub import Peer
-from hongyan.engine.load import Load
+from hongyan.engine.admission.line import LEAST_MS, Admission
+from hongyan.engine.admission.load import Load
+from hongyan.engine.peer import Peer
 from hongyan.model.errors import Refusal, Unauthenticated
 from hongyan.model.ids import DeviceId
 from hongyan.wire.frames import Hello

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hongyan.engine.files_types import HEAD, INLINE, MAX_NAME, clean_name, detect, is_refused
+from hongyan.engine.files.types import HEAD, INLINE, MAX_NAME, clean_name, detect, is_refused
 
 
 def image(kind: str) -> bytes:

@@ -25,7 +25,7 @@ from hongyan.adapters.images_clean import clean
 from hongyan.adapters.images_film import Film, clean_film
 from hongyan.adapters.images_hash import thumb_hash
 from hongyan.adapters.images_job import Done, Job
-from hongyan.engine.files_types import HEAD, detect
+from hongyan.engine.files.types import HEAD, detect
 from hongyan.model.errors import BadFile, Overloaded, StoreDown
 
 TYPES = {

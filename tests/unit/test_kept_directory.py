@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from hongyan.adapters.memory.bus import MemoryBus
 from hongyan.adapters.memory.clock import ManualClock
 from hongyan.adapters.memory.directory import MemoryDirectory
-from hongyan.engine.admission_directory import KEEP_S, TOGETHER, KeptDirectory
+from hongyan.engine.admission.directory import KEEP_S, TOGETHER, KeptDirectory
 from hongyan.model.errors import Kicked, StoreDown
 from hongyan.model.ids import DeviceId, TenantId, UserId
 from hongyan.ports import Device, Evicted, User

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from hongyan.adapters.memory.clock import ManualClock
-from hongyan.engine import live as live_module
-from hongyan.engine.live import MOST_PENDING, SKIP_BYTES, THIN_BYTES, LiveLog
-from hongyan.engine.live_logs import LiveLogs
-from hongyan.engine.sampling import Sampler
-from hongyan.engine.ticks import Counters
-from hongyan.engine.values import Values
+from hongyan.engine.live import log as live_module
+from hongyan.engine.live.log import MOST_PENDING, SKIP_BYTES, THIN_BYTES, LiveLog
+from hongyan.engine.live.logs import LiveLogs
+from hongyan.engine.live.sampling import Sampler
+from hongyan.engine.live.ticks import Counters
+from hongyan.engine.live.values import Values
 from hongyan.model.errors import Full, Overloaded
 from hongyan.model.ids import DeviceId, LogId, OpId, UserId
 from hongyan.model.live import Audience, Lane, LiveItem, LiveSpec

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from test_live import JSON, MSGPACK, ROOM, FakePeer, gaps, item, offs, tick
 
-from hongyan.engine.live import LiveLog
-from hongyan.engine.ticks import Counters
+from hongyan.engine.live.log import LiveLog
+from hongyan.engine.live.ticks import Counters
 from hongyan.model.errors import Overloaded
 from hongyan.model.ids import UserId
 from hongyan.model.live import Lane, LiveSpec

@@ -10,7 +10,7 @@ import pytest
 from test_live import ROOM, FakePeer, item, offs, room, tick, watch
 
 from hongyan.adapters.memory.clock import ManualClock
-from hongyan.engine.live_logs import LiveLogs
+from hongyan.engine.live.logs import LiveLogs
 from hongyan.engine.pacing import LEAST_S, MOST_STRETCH, SHARE, WINDOW_S, Pacer
 from hongyan.model.ids import LogId
 from hongyan.model.live import LiveSpec

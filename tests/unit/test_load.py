@@ -9,8 +9,8 @@ import pytest
 from hongyan.config import Load as Settings
 from hongyan.config import load as load_config
 from hongyan.config.loading import ConfigError
-from hongyan.engine.load import Level, Load
-from hongyan.engine.load_guard import QueueGuard
+from hongyan.engine.admission.guard import QueueGuard
+from hongyan.engine.admission.load import Level, Load
 from hongyan.model.errors import Overloaded, Refusal
 
 LIMIT = 1000

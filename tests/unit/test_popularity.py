@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hongyan.engine.popularity import EXACT, HALF_S, Popularity, Visitors
+from hongyan.engine.live.popularity import EXACT, HALF_S, Popularity, Visitors
 from hongyan.model.ids import UserId
 
 WEIGHTS = {"visitors": 5, "said": 2, "likes": 1, "gifts": 1, "online": 1}

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 from webhook_rig import ADMIN, KNOWN, OTHER, A, B, Shop
 
-from hongyan.engine import pulls as pulls_module
+from hongyan.engine.backends import pulls as pulls_module
+from hongyan.engine.backends.pulls import PullPage, Pulls
 from hongyan.engine.identity import Identity
-from hongyan.engine.pulls import PullPage, Pulls
 from hongyan.model.errors import BadArgs, BadId, Conflict, Forbidden, Full, NoSuchEntry
 from hongyan.model.ids import LogId, TenantId, UserId
 from hongyan.ports import FeedItem

@@ -11,9 +11,9 @@ from test_live import JSON, MSGPACK, FakePeer
 
 from hongyan.adapters.memory.clock import ManualClock
 from hongyan.client.latest import Latest
-from hongyan.engine.live import SKIP_BYTES, STALL_S
-from hongyan.engine.live_logs import LiveLogs
-from hongyan.engine.values import Values
+from hongyan.engine.live.log import SKIP_BYTES, STALL_S
+from hongyan.engine.live.logs import LiveLogs
+from hongyan.engine.live.values import Values
 from hongyan.model.ids import LogId, Seq
 from hongyan.model.live import LiveSpec, Put, Value
 from hongyan.wire import frames as f

@@ -10,7 +10,7 @@ import pytest
 from test_quotes_board import BOARD, answer
 
 from hongyan.client.latest import Latest
-from hongyan.engine.values import Values
+from hongyan.engine.live.values import Values
 from hongyan.model.errors import Full
 from hongyan.model.live import Put, Value
 from hongyan.wire import frames as f

@@ -11,8 +11,8 @@ import pytest
 from msgspec.structs import replace
 from webhook_rig import ADMIN, KNOWN, OTHER, QUICK, URL, A, B, C, Shop
 
+from hongyan.engine.backends.feed import SharedFeed
 from hongyan.engine.identity import Identity
-from hongyan.engine.webhooks_feed import SharedFeed
 from hongyan.model.errors import BadArgs, Forbidden, Full, NoSuchEntry, StoreDown
 from hongyan.model.ids import LogId, TenantId, UserId
 from hongyan.ports import FeedItem, Reply
@@ -446,7 +446,7 @@ async def test_WH1_a_store_that_fails_for_a_while_loses_nothing(
 
 def test_WH4_kinds_are_those_of_this_server() -> None:
     from hongyan.app import KINDS
-    from hongyan.engine.webhooks_events import PRIVATE, names_of
+    from hongyan.engine.backends.events import PRIVATE, names_of
 
     assert names_of(KINDS).items() >= KNOWN.items()
     assert PRIVATE in names_of(KINDS).values()

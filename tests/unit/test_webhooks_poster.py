@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from hongyan.adapters.webhook import WebhookPoster, _retry_after_ms
-from hongyan.engine.webhooks_target import is_public
+from hongyan.engine.backends.target import is_public
 from hongyan.ports import Reply
 
 Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]

@@ -12,7 +12,7 @@ import standardwebhooks
 from standardwebhooks.webhooks import WebhookVerificationError
 from webhook_rig import ADMIN, A, Shop
 
-from hongyan.engine.webhooks_signing import check_secret, new_secret, rotated, sign
+from hongyan.engine.backends.signing import check_secret, new_secret, rotated, sign
 from hongyan.model.errors import BadArgs
 from hongyan.model.outlets import Secret
 

@@ -10,9 +10,9 @@ from typing import Any
 from hongyan.adapters.memory.clock import SystemClock
 from hongyan.adapters.memory.outlets import MemoryOutlets
 from hongyan.adapters.memory.store import MemoryStore
+from hongyan.engine.backends.courier import Terms
+from hongyan.engine.backends.webhooks import Webhooks
 from hongyan.engine.identity import Identity
-from hongyan.engine.webhooks import Webhooks
-from hongyan.engine.webhooks_courier import Terms
 from hongyan.model.ids import LogId, OpId, TenantId, UserId
 from hongyan.model.log import Commit, MemberChange, Write
 from hongyan.ports import Outlets, Reply

@@ -19,7 +19,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from hongyan import __version__
-from hongyan.engine.webhooks_target import is_public
+from hongyan.engine.backends.target import is_public
 from hongyan.ports import Reply
 
 CONNECT_S = 5.0

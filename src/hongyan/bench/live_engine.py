@@ -23,7 +23,7 @@ from hongyan.bench.links import percentile
 from hongyan.bench.live_viewers import PASSING, Digest, digest, encode, seen
 from hongyan.bench.server import LOOSE, Usage
 from hongyan.config import load
-from hongyan.engine.hub import Peer
+from hongyan.engine.peer import Peer
 from hongyan.model.ids import DeviceId, LogId, OpId, TenantId, UserId
 from hongyan.node import Node, build_engine
 from hongyan.ports import User

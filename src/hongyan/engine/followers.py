@@ -9,15 +9,12 @@ one that was applied is noticed by it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from hongyan.engine.logs import PAGE, LogState
+from hongyan.engine.peer import Peer
 from hongyan.model.ids import LogId, UserId, UserKey, tenant_of, user_key
 from hongyan.model.log import Member
 from hongyan.ports import Appended
-
-if TYPE_CHECKING:
-    from hongyan.engine.hub import Peer
 
 Page = Callable[[LogId, str], Awaitable[list[Member]]]
 

@@ -14,18 +14,18 @@ from typing import Any
 
 import structlog
 
-from hongyan.engine.admission import Admission
-from hongyan.engine.admission_opening import Opening
+from hongyan.engine.admission.guard import QueueGuard
+from hongyan.engine.admission.line import Admission
+from hongyan.engine.admission.opening import Opening
 from hongyan.engine.callers import Caller
-from hongyan.engine.hub import Link, Peer
 from hongyan.engine.limits import Counts, address_key
-from hongyan.engine.load_guard import QueueGuard
+from hongyan.engine.live.viewing import SETTLE_S
 from hongyan.engine.parts import Parts
+from hongyan.engine.peer import Link, Peer
 from hongyan.engine.questions import Questions
 from hongyan.engine.signs import Signs, fail_of
 from hongyan.engine.single import SingleRequests
 from hongyan.engine.updates import Updates
-from hongyan.engine.viewing import SETTLE_S
 from hongyan.model.errors import (
     BadFrame,
     Forbidden,

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from hongyan.engine.hub import Hub, Peer
+from hongyan.engine.hub import Hub
 from hongyan.engine.identity import Identity
 from hongyan.engine.logs import LogCache, LogState
+from hongyan.engine.peer import Peer
 from hongyan.engine.presence import Presence
 from hongyan.model.errors import BadArgs, Forbidden, NoSuchLog, NoSuchUser
 from hongyan.model.ids import LOG, USER, DeviceId, LogId, Seq, UserId, check, tenant_of, user_key

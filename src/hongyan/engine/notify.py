@@ -8,9 +8,10 @@ from collections.abc import Collection
 import msgspec
 import structlog
 
-from hongyan.engine.hub import Hub, Peer
+from hongyan.engine.hub import Hub
 from hongyan.engine.limits import CallLimits
 from hongyan.engine.logs import LogCache
+from hongyan.engine.peer import Peer
 from hongyan.engine.presence import Presence
 from hongyan.engine.sync import Cursors, Reader
 from hongyan.model.errors import Refusal

@@ -5,15 +5,15 @@ from __future__ import annotations
 import msgspec
 
 from hongyan.config import Config
+from hongyan.engine.admission.load import Load
 from hongyan.engine.auth import Authenticator
 from hongyan.engine.hub import Hub
-from hongyan.engine.load import Load
+from hongyan.engine.live.viewing import Viewing
 from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
 from hongyan.engine.pipeline import Pipeline
 from hongyan.engine.queries import Queries
 from hongyan.engine.sync import Reader
-from hongyan.engine.viewing import Viewing
 from hongyan.ports import Bus, Clock, Directory, Store
 from hongyan.telemetry import Metrics
 

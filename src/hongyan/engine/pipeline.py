@@ -19,14 +19,14 @@ from typing import Any
 import msgspec
 import structlog
 
+from hongyan.engine.admission.quotas import TenantCalls
+from hongyan.engine.backends.hooks import Hooks, NoHooks
 from hongyan.engine.callers import Caller, Done, Flight, Job, RandomTokens
 from hongyan.engine.commits import appended, commit_of, complete, hash_of
-from hongyan.engine.hooks import Hooks, NoHooks
 from hongyan.engine.limits import CallLimits
-from hongyan.engine.load_quotas import TenantCalls
+from hongyan.engine.live.viewing import Viewing
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.needs import Judge, Loader
-from hongyan.engine.viewing import Viewing
 from hongyan.model.errors import (
     BadArgs,
     Conflict,

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from hongyan.engine.callers import Caller
+from hongyan.engine.live.viewing import Viewing
 from hongyan.engine.presence import Presence
 from hongyan.engine.sync import Reader, owned
-from hongyan.engine.viewing import Viewing
 from hongyan.model.errors import BadArgs, Forbidden, NoSuchLog, NotAMember, UnknownCall
 from hongyan.model.ids import LogId, Seq, UserId, kind_of, log_id, pair_name
 from hongyan.model.kind import Kind, settings_of

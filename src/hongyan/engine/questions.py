@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from hongyan.engine.hub import Peer
+from hongyan.engine.live.viewing import Viewing
 from hongyan.engine.logs import LogCache
 from hongyan.engine.notify import Notifier
+from hongyan.engine.peer import Peer
 from hongyan.engine.queries import PresenceQuery, Queries
 from hongyan.engine.sync import Reader, owned
-from hongyan.engine.viewing import Viewing
 from hongyan.model.errors import GoingAway, NotAMember, Overloaded
 from hongyan.model.ids import Seq, UserId
 from hongyan.model.log import Role

@@ -11,9 +11,9 @@ import msgspec
 import structlog
 
 from hongyan.engine.callers import Caller
-from hongyan.engine.hub import Peer
 from hongyan.engine.logs import LogCache, LogState
 from hongyan.engine.notify import Notifier
+from hongyan.engine.peer import Peer
 from hongyan.engine.sync import Reader, owned
 from hongyan.model.errors import (
     BadArgs,

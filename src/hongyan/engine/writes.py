@@ -8,15 +8,12 @@ one waits in proportion to what this one took, and what comes meanwhile is merge
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import structlog
 
 from hongyan.engine.pacing import SHARE
+from hongyan.engine.peer import Peer
 from hongyan.ports import Clock
-
-if TYPE_CHECKING:
-    from hongyan.engine.hub import Peer
 
 logger = structlog.get_logger(__name__)
 

@@ -18,10 +18,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hongyan.engine.files import CHECKSUMS, Files, parse_checksum
-from hongyan.engine.files_keep import FileView, view_of
+from hongyan.engine.files.keep import FileView, view_of
+from hongyan.engine.files.links import Link, LinkItem, Links
+from hongyan.engine.files.uploads import CHECKSUMS, Files, parse_checksum
 from hongyan.engine.identity import Identity
-from hongyan.engine.links import Link, LinkItem, Links
 from hongyan.model.errors import BadArgs, Forbidden, Refusal, Unauthenticated
 from hongyan.model.files import READY, REFUSED, Upload
 from hongyan.transport.audited import OWN

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hongyan.engine.hooks import Hooks, HookView
-from hongyan.engine.pulls import MOST_EVENTS, MOST_WAIT_S, PullPage, Pulls, PullView
+from hongyan.engine.backends.hooks import Hooks, HookView
+from hongyan.engine.backends.pulls import MOST_EVENTS, MOST_WAIT_S, PullPage, Pulls, PullView
 from hongyan.model.errors import NoSuchEntry
 from hongyan.transport.audited import OWN, note
 from hongyan.transport.declare import Doc, Param

@@ -15,8 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from hongyan.engine.files import Files
-from hongyan.engine.links import Links, Served
+from hongyan.engine.files.links import Links, Served
+from hongyan.engine.files.uploads import Files
 from hongyan.model.errors import NoSuchEntry
 from hongyan.ports import BlobInfo
 from hongyan.transport.declare import Doc, Param

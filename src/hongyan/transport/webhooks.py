@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hongyan.engine.webhooks import ROTATE_S, TestResult, Webhooks, WebhookView
+from hongyan.engine.backends.webhooks import ROTATE_S, TestResult, Webhooks, WebhookView
 from hongyan.model.errors import BadArgs, NoSuchEntry
 from hongyan.model.outlets import Dead
 from hongyan.transport.audited import note

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from hongyan.config import Files as Settings
-from hongyan.engine import files_types as types
+from hongyan.engine.files import types
 from hongyan.model.errors import BadFile, Gone, NoSuchEntry, Overloaded, Refusal
 from hongyan.model.files import PROCESSING, READY, REFUSED, File, Upload
 from hongyan.ports import Blobs, Clock, FileRecords, Pictures, Prepared, Uploads

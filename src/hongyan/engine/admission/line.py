@@ -13,19 +13,17 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hongyan.config import Admission as Settings
 from hongyan.config import Rate
+from hongyan.engine.admission.load import Level, Load
 from hongyan.engine.limits import TokenBucket
-from hongyan.engine.load import Level, Load
+from hongyan.engine.peer import Peer
 from hongyan.model.errors import Overloaded, Refusal
 from hongyan.ports import Clock
 from hongyan.telemetry import Metrics
 from hongyan.wire.frames import Hello
-
-if TYPE_CHECKING:
-    from hongyan.engine.hub import Peer
 
 AT_ONCE = 256  # sessions being opened
 FOR_NEWCOMERS = 8  # of this many places one goes to a newcomer, whoever resumes

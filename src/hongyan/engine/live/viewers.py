@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from hongyan.engine.sampling import Sampler
+from hongyan.engine.live.sampling import Sampler
+from hongyan.engine.peer import Peer
 from hongyan.model.ids import Seq, UserId
 from hongyan.model.live import LiveItem
 from hongyan.wire.codec import Codec
 from hongyan.wire.session import Batch
-
-if TYPE_CHECKING:
-    from hongyan.engine.hub import Peer
 
 THIN_OF_ALL = 10  # items a second for a slow viewer that is otherwise shown everything
 

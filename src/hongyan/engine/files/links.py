@@ -17,9 +17,9 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from hongyan.engine.files import Files
-from hongyan.engine.files_keep import view_of
-from hongyan.engine.files_types import INLINE, clean_name
+from hongyan.engine.files.keep import view_of
+from hongyan.engine.files.types import INLINE, clean_name
+from hongyan.engine.files.uploads import Files
 from hongyan.engine.identity import Identity
 from hongyan.engine.limits import KeyedBuckets
 from hongyan.engine.sync import Reader, owned

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from hongyan.engine.hub import Peer
-from hongyan.engine.live import LiveLog
-from hongyan.engine.live_logs import LiveLogs
+from hongyan.engine.live.log import LiveLog
+from hongyan.engine.live.logs import LiveLogs
+from hongyan.engine.live.popularity import HEAT, VISITORS, Popularity
 from hongyan.engine.logs import LogState
-from hongyan.engine.popularity import HEAT, VISITORS, Popularity
+from hongyan.engine.peer import Peer
 from hongyan.model.errors import Full, Refusal
 from hongyan.model.ids import LogId, UserId
 from hongyan.model.kind import Kind

@@ -16,15 +16,15 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from hongyan.engine.live.pending import Pending
+from hongyan.engine.live.ticks import Counters, Tick
+from hongyan.engine.live.values import Values
+from hongyan.engine.live.viewers import Group, Viewer, thinner
 from hongyan.engine.pacing import WEIGHT, Pacer
-from hongyan.engine.pending import Pending
-from hongyan.engine.ticks import Counters, Tick
-from hongyan.engine.values import Values
-from hongyan.engine.viewers import Group, Viewer, thinner
+from hongyan.engine.peer import Peer
 from hongyan.model.errors import Overloaded, TooSlow
 from hongyan.model.ids import LogId, Seq, UserId
 from hongyan.model.live import (
@@ -40,9 +40,6 @@ from hongyan.model.log import Entry
 from hongyan.wire import frames as f
 from hongyan.wire.codec import Codec
 from hongyan.wire.session import Batch
-
-if TYPE_CHECKING:
-    from hongyan.engine.hub import Peer
 
 THIN_BYTES = 32 * 1024  # of a viewer's queue: above, it is shown a quarter
 SKIP_BYTES = 128 * 1024  # above, nothing until it has drained

@@ -9,13 +9,13 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from hongyan.engine.backends.asking import Asker, Rewrite, stats_of
+from hongyan.engine.backends.events import PRIVATE, check_filters
+from hongyan.engine.backends.signing import check_secret, new_secret, rotated
+from hongyan.engine.backends.target import check_url
 from hongyan.engine.callers import Job
-from hongyan.engine.hooks_asking import Asker, Rewrite, stats_of
 from hongyan.engine.identity import Identity
 from hongyan.engine.once import named
-from hongyan.engine.webhooks_events import PRIVATE, check_filters
-from hongyan.engine.webhooks_signing import check_secret, new_secret, rotated
-from hongyan.engine.webhooks_target import check_url
 from hongyan.model.errors import BadArgs, Forbidden, Full, HookDown, NoSuchEntry
 from hongyan.model.ids import TenantId
 from hongyan.model.outlets import Hook

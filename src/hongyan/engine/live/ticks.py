@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from hongyan.engine.values import Values
+from hongyan.engine.live.values import Values
 from hongyan.model.ids import LogId, Seq, UserId
 from hongyan.model.live import GAP_SAMPLED, GAP_SHED, GAP_SLOW, Lane, LiveItem, Value
 from hongyan.model.log import Entry

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import msgspec
 import structlog
 
+from hongyan.engine.backends.breaker import Breaker
+from hongyan.engine.backends.courier import error_of, taken
+from hongyan.engine.backends.events import body_of, iso
+from hongyan.engine.backends.signing import sign
 from hongyan.engine.callers import Job
-from hongyan.engine.hooks_breaker import Breaker
-from hongyan.engine.webhooks_courier import error_of, taken
-from hongyan.engine.webhooks_events import body_of, iso
-from hongyan.engine.webhooks_signing import sign
 from hongyan.model.errors import HookDown, RefusedByHook
 from hongyan.model.ids import hashed_name
 from hongyan.model.outlets import Hook

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 
 from hongyan.config import Config
 from hongyan.config import Webhooks as WebhookSettings
-from hongyan.engine.hooks import Hooks
-from hongyan.engine.pulls import Pulls
-from hongyan.engine.webhooks import Webhooks
-from hongyan.engine.webhooks_courier import Terms
-from hongyan.engine.webhooks_events import names_of
+from hongyan.engine.backends.courier import Terms
+from hongyan.engine.backends.events import names_of
+from hongyan.engine.backends.hooks import Hooks
+from hongyan.engine.backends.pulls import Pulls
+from hongyan.engine.backends.webhooks import Webhooks
 from hongyan.model.kind import Kind
 from hongyan.ports import Clock, Outlets, Poster, Store
 from hongyan.telemetry import Metrics

@@ -19,9 +19,9 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from hongyan.engine.backends.events import Wanted, body_of, event_of, iso
+from hongyan.engine.backends.signing import sign
 from hongyan.engine.consumers import Consumer, Feed, wait_for
-from hongyan.engine.webhooks_events import Wanted, body_of, event_of, iso
-from hongyan.engine.webhooks_signing import sign
 from hongyan.model.ids import LogId, Seq
 from hongyan.model.outlets import Dead, Hold, Progress, Webhook
 from hongyan.ports import Clock, FeedItem, Outlets, Poster, Reply, Store

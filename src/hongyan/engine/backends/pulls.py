@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from hongyan.engine.backends.events import Event, Wanted, check_filters, event_of
+from hongyan.engine.backends.feed import SharedFeed
 from hongyan.engine.identity import Identity
-from hongyan.engine.webhooks_events import Event, Wanted, check_filters, event_of
-from hongyan.engine.webhooks_feed import SharedFeed
 from hongyan.model.errors import BadArgs, BadId, Conflict, Forbidden, Full, NoSuchEntry
 from hongyan.model.ids import TenantId
 from hongyan.model.outlets import Pull

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from hongyan.engine.files import Files
+from hongyan.engine.files.uploads import Files
 from hongyan.model.files import FileTotals, Refs, digests_in
 from hongyan.model.ids import LogId, Seq
 from hongyan.model.log import EDIT

@@ -11,18 +11,18 @@ from typing import Any
 
 import msgspec
 
-from hongyan.engine.archive import Archiver
 from hongyan.engine.callers import Caller, Job
 from hongyan.engine.commits import appended
-from hongyan.engine.crowds import Crowds
-from hongyan.engine.hub import Peer
-from hongyan.engine.live import LiveLog
-from hongyan.engine.live_logs import LiveLogs
+from hongyan.engine.live.archive import Archiver
+from hongyan.engine.live.crowds import Crowds
+from hongyan.engine.live.log import LiveLog
+from hongyan.engine.live.logs import LiveLogs
+from hongyan.engine.live.popularity import SAID, VISITORS
+from hongyan.engine.live.spoken import Spoken
+from hongyan.engine.live.viewers import Viewer
 from hongyan.engine.logs import LogCache, LogState
-from hongyan.engine.popularity import SAID, VISITORS
-from hongyan.engine.spoken import Spoken
+from hongyan.engine.peer import Peer
 from hongyan.engine.sync import Reader
-from hongyan.engine.viewers import Viewer
 from hongyan.model.errors import BadArgs, Conflict, GoingAway, NoSuchLog, Overloaded, Refusal
 from hongyan.model.ids import DeviceId, LogId, OpId, Seq, UserId, tenant_of
 from hongyan.model.kind import Context, Decision, Kind

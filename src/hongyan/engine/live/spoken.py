@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from hongyan.engine.callers import Job
-from hongyan.engine.live import LiveLog
-from hongyan.engine.live_logs import LiveLogs
+from hongyan.engine.live.log import LiveLog
+from hongyan.engine.live.logs import LiveLogs
 from hongyan.model.errors import Clash
 from hongyan.model.ids import LogId, OpId, UserId
 from hongyan.model.kind import Decision

@@ -5,7 +5,7 @@
                   └──▶ ended (given up, expired)                   └──▶ refused (why)
 
 The offset a client is told is what is on the disk. What becomes of a finished upload is decided in
-`files_keep`.
+`keep`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import msgspec
 import structlog
 
 from hongyan.config import Files as Settings
-from hongyan.engine.files_keep import DAY_MS, Keeper
-from hongyan.engine.files_types import clean_name
+from hongyan.engine.files.keep import DAY_MS, Keeper
+from hongyan.engine.files.types import clean_name
 from hongyan.engine.identity import Identity
 from hongyan.model.errors import (
     BadArgs,

@@ -10,13 +10,13 @@ import msgspec
 import structlog
 from msgspec.structs import replace
 
+from hongyan.engine.backends.courier import Courier, Terms, error_of, post, taken
+from hongyan.engine.backends.events import body_of, check_filters, iso
+from hongyan.engine.backends.feed import SharedFeed
+from hongyan.engine.backends.signing import check_secret, new_secret, rotated
+from hongyan.engine.backends.target import check_url
 from hongyan.engine.identity import Identity
 from hongyan.engine.once import named
-from hongyan.engine.webhooks_courier import Courier, Terms, error_of, post, taken
-from hongyan.engine.webhooks_events import body_of, check_filters, iso
-from hongyan.engine.webhooks_feed import SharedFeed
-from hongyan.engine.webhooks_signing import check_secret, new_secret, rotated
-from hongyan.engine.webhooks_target import check_url
 from hongyan.model.errors import Forbidden, Full, NoSuchEntry
 from hongyan.model.ids import TenantId
 from hongyan.model.outlets import Dead, Progress, Webhook

@@ -11,23 +11,20 @@ import heapq
 from collections.abc import Callable, ItemsView
 from itertools import count
 from math import inf
-from typing import TYPE_CHECKING
 
 import structlog
 
-from hongyan.engine.live import LiveLog
-from hongyan.engine.load_quotas import ViewerPlaces
+from hongyan.engine.admission.quotas import ViewerPlaces
+from hongyan.engine.live.log import LiveLog
+from hongyan.engine.live.ticks import Counters
+from hongyan.engine.live.values import ONLINE
+from hongyan.engine.live.viewers import Viewer
 from hongyan.engine.pacing import Pacer
-from hongyan.engine.ticks import Counters
-from hongyan.engine.values import ONLINE
-from hongyan.engine.viewers import Viewer
+from hongyan.engine.peer import Peer
 from hongyan.model.errors import Overloaded
 from hongyan.model.ids import LogId, tenant_of
 from hongyan.model.live import LiveSpec
 from hongyan.ports import Clock
-
-if TYPE_CHECKING:
-    from hongyan.engine.hub import Peer
 
 logger = structlog.get_logger(__name__)
 

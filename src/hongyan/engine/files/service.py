@@ -8,11 +8,11 @@ from collections.abc import Mapping
 import msgspec
 
 from hongyan.config import Config
-from hongyan.engine.collect import CONSUMER, Collector, References
 from hongyan.engine.consumers import Consumer, StoredSink
-from hongyan.engine.files import Files
+from hongyan.engine.files.collect import CONSUMER, Collector, References
+from hongyan.engine.files.links import Links
+from hongyan.engine.files.uploads import Files
 from hongyan.engine.limits import KeyedBuckets
-from hongyan.engine.links import Links
 from hongyan.engine.sync import Reader
 from hongyan.model.kind import Kind
 from hongyan.ports import Blobs, Clock, Directory, FileRecords, Pictures, Store, Uploads

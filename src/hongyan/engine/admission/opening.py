@@ -11,9 +11,9 @@ import structlog
 from hongyan import __version__
 from hongyan.engine.auth import Identity
 from hongyan.engine.callers import Caller, RandomTokens
-from hongyan.engine.hub import Peer
 from hongyan.engine.limits import Counts
 from hongyan.engine.parts import Parts
+from hongyan.engine.peer import Peer
 from hongyan.model.errors import Kicked, Refusal, Unauthenticated
 from hongyan.model.ids import DEVICE, DeviceId, check, user_key
 from hongyan.ports import Evicted

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import random
 from heapq import nlargest
-from typing import TYPE_CHECKING
 
+from hongyan.engine.peer import Peer
 from hongyan.model.errors import TooSlow
 from hongyan.telemetry import Metrics
-
-if TYPE_CHECKING:
-    from hongyan.engine.hub import Peer
 
 DOWN_TO = 0.8  # of the bound, so that the next look has nothing to do
 LOOKED_AT = 1000  # of the longest queues, closed at most in one look

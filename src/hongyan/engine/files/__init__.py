@@ -1,0 +1,1 @@
+"""Files: uploads, what becomes of them, who may download them, and what is removed."""
