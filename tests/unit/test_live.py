@@ -75,12 +75,7 @@ def watch(live: LiveLog, user: str, *, rate: int = 0, host: bool = False, codec:
 
 
 def tick(live: LiveLog, now: float) -> None:
-    for viewer in live.begin(now):
-        peer: Any = viewer.peer
-        if peer.ok and (message := live.straight(viewer)) is not None:
-            peer.write(message)
-        else:
-            live.give(viewer, now)
+    live.fan_out(live.begin(now), now, lambda peer: None)
     live.end()
 
 

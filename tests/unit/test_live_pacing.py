@@ -11,7 +11,7 @@ from test_live import ROOM, FakePeer, item, offs, room, tick, watch
 
 from hongyan.adapters.memory.clock import ManualClock
 from hongyan.engine.live.logs import LiveLogs
-from hongyan.engine.pacing import LEAST_S, MOST_STRETCH, SHARE, WINDOW_S, Pacer
+from hongyan.engine.pacing import LEAST_S, MOST_SHARE, MOST_STRETCH, SHARE, WINDOW_S, Pacer
 from hongyan.model.ids import LogId
 from hongyan.model.live import LiveSpec
 from hongyan.wire import frames as f
@@ -68,10 +68,16 @@ async def test_LV15_a_cheap_log_ticks_often_and_a_dear_one_collects() -> None:
 
 
 async def test_LV15_the_longest_time_is_what_the_log_says() -> None:
-    bench = Bench(60, 2e-3, tick_ms=200)  # a fan-out of 120 ms would like to wait for 320
+    bench = Bench(30, 2e-3, tick_ms=200)  # a fan-out of 60 ms would like to wait for 240
     bench.run(4.0, 100)
     assert 4.0 / bench.logs.counters.ticks == pytest.approx(0.2, rel=0.1)
     bench.logs.close()
+    dear = Bench(60, 2e-3, tick_ms=200)  # 120 ms of 200 would leave too little to others
+    dear.run(2.0, 100)
+    dear.logs.counters.ticks = 0
+    dear.run(4.0, 100)
+    assert 4.0 / dear.logs.counters.ticks == pytest.approx(0.120 / MOST_SHARE, rel=0.1)
+    dear.logs.close()
 
 
 async def test_LV16_many_logs_together_leave_the_loop_to_others() -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from hongyan.adapters.memory.clock import ManualClock
-from hongyan.engine.pacing import SHARE
-from hongyan.engine.writes import MANY, MOST_PAUSE_S, SLICE, SOON_S, Writes
+from hongyan.engine.writes import MANY, MOST_PAUSE_S, SHARE, SLICE, SOON_S, Writes
 
 
 class FakePeer:
@@ -149,7 +148,7 @@ async def test_E30_an_answer_does_not_wait_for_the_round(monkeypatch: pytest.Mon
 async def test_E30_what_comes_during_a_round_goes_with_it_or_with_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    floor = Floor(monkeypatch, 2 * SLICE, cost=1e-5)
+    floor = Floor(monkeypatch, 2 * SLICE, cost=5e-5)
     floor.fan_out()
     await floor.turns(1)  # the first slice
     assert floor.writes._going

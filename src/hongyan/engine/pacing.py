@@ -7,7 +7,8 @@ quiet; a dear one collects for longer. All of them together leave the rest of th
 
 from __future__ import annotations
 
-SHARE = 0.375  # of the loop's time that fan-outs may take, in the long run
+SHARE = 0.25  # of the loop's time that fan-outs may take, in the long run
+MOST_SHARE = 0.4  # that one log may take, where it would have to keep to its longest time
 LEAST_S = 0.005  # between two ticks of a log, however cheap they are
 WINDOW_S = 0.1  # over which the share is looked at
 WEIGHT = 0.25  # of the newest fan-out in what one costs
@@ -36,6 +37,12 @@ class Pacer:
         self.stretch = min(max(grown, 1.0), MOST_STRETCH)
         self._at, self._busy = now, 0.0
 
-    def pause(self, cost: float, most: float) -> float:
-        """Seconds between two ticks of a log of which one costs `cost`; at most `most`."""
-        return min(max(cost * self.stretch / SHARE, LEAST_S), most)
+    def pause(self, cost: float, longest: float) -> float:
+        """Seconds between two ticks of a log of which one costs `cost`; at most `longest`."""
+        return min(max(cost * self.stretch / SHARE, LEAST_S), longest)
+
+
+def longest(tick_s: float, cost: float) -> float:
+    """The longest time between two ticks: what the log says, or more where a tick costs so much
+    that it would fill the loop."""
+    return max(tick_s, cost / MOST_SHARE)

@@ -69,7 +69,8 @@ _HERE = _Kept(b"", MARK)  # the place in the queue where losses are to be told
 
 
 class SendQueue:
-    """See the module. `held[why]` counts the kept frames that wait."""
+    """See the module. `held[why]` counts the kept frames that wait; `frames`, all that waits, is
+    public so that the hottest loop may see that nothing does."""
 
     __slots__ = (
         "_behind",
@@ -81,8 +82,8 @@ class SendQueue:
         "_most_bytes",
         "_most_frames",
         "_overflowed",
-        "_queue",
         "_stale",
+        "frames",
         "held",
         "lost",
         "overflows",
@@ -101,7 +102,7 @@ class SendQueue:
         self.held = [0] * 5
         self._codec = codec
         self._most_bytes, self._most_frames = most_bytes, most_frames
-        self._queue: deque[Outgoing | Batch | _Note | _Kept] = deque()
+        self.frames: deque[Outgoing | Batch | _Note | _Kept] = deque()
         self._load = self._count = 0  # droppable bytes and frames in it
         self._kept = 0  # bytes of the others
         self._behind: dict[LogId, Seq] = {}  # dropped, not told yet
@@ -120,11 +121,6 @@ class SendQueue:
         return self._load + self._kept + self.held[MARK]
 
     @property
-    def waits(self) -> bool:
-        """Whether something waits."""
-        return bool(self._queue)
-
-    @property
     def behind(self) -> int:
         """Logs of which entries were dropped, which the client was not told yet."""
         return len(self._behind)
@@ -139,7 +135,7 @@ class SendQueue:
         else:
             self._load += len(item.data)
             self._count += 1
-            self._queue.append(item)
+            self.frames.append(item)
 
     def batch(self, item: Batch) -> None:
         """Queue a live log's tick, or drop it and all else that may be. Hot like `push`."""
@@ -148,12 +144,12 @@ class SendQueue:
         else:
             self._load += len(item.data)
             self._count += 1
-            self._queue.append(item)
+            self.frames.append(item)
 
     def note(self, data: bytes, *, missed: bool) -> None:
         """Queue an encoded frame that may be dropped; `missed`: not without telling."""
         if self._load < self._most_bytes and self._count < self._most_frames:
-            self._queue.append(_Note(data, missed))
+            self.frames.append(_Note(data, missed))
             self._load += len(data)
             self._count += 1
         elif missed:
@@ -163,9 +159,9 @@ class SendQueue:
         """Queue a frame that is never dropped; `first`: before all that waits."""
         kept = _Kept(self._codec.encode(frame), why)
         if first:
-            self._queue.appendleft(kept)
+            self.frames.appendleft(kept)
         else:
-            self._queue.append(kept)
+            self.frames.append(kept)
         self._kept += len(kept.data)
         self.held[why] += 1
 
@@ -177,7 +173,7 @@ class SendQueue:
     def take(self, most: int) -> bytes | None:
         """One message of the frames that wait, in order: as many as fit in `most` bytes, at least
         one; None when nothing waits."""
-        queue = self._queue
+        queue = self.frames
         frames: list[bytes] = []
         size = 1  # of the array: brackets and a comma between two
         while queue:
@@ -208,7 +204,7 @@ class SendQueue:
 
     def take_kept(self) -> bytes | None:
         """A message of the first frame that waits where it is a kept one; else None."""
-        queue = self._queue
+        queue = self.frames
         if not queue or not isinstance(queue[0], _Kept) or queue[0] is _HERE:
             return None
         item = queue.popleft()
@@ -222,8 +218,8 @@ class SendQueue:
         self.overflows += 1
         if self._overflowed is not None:
             self._overflowed()
-        dropped = [item for item in self._queue if not isinstance(item, _Kept)]
-        self._queue = deque(item for item in self._queue if isinstance(item, _Kept))
+        dropped = [item for item in self.frames if not isinstance(item, _Kept)]
+        self.frames = deque(item for item in self.frames if isinstance(item, _Kept))
         self._load = self._count = 0
         for item in (*dropped, last):
             if isinstance(item, _Note):
@@ -254,11 +250,11 @@ class SendQueue:
         """Put the mark behind what waits now, once."""
         if not self.held[MARK]:
             self.held[MARK] = 1
-            self._queue.append(_HERE)
+            self.frames.append(_HERE)
 
     def _tell(self) -> None:
         """The queue has drained to the mark: put the frames in its place that tell of the loss."""
-        self._queue.popleft()
+        self.frames.popleft()
         self.held[MARK] = 0
         notes: list[Frame] = [Behind(log, head) for log, head in self._behind.items()]
         notes += [Gap(log, n, GAP_SLOW) for log, n in self._gaps.items() if n]

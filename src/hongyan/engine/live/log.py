@@ -18,12 +18,13 @@ from collections.abc import Callable, Sequence
 from math import inf
 
 import msgspec
+import structlog
 
 from hongyan.engine.live.pending import Pending
 from hongyan.engine.live.ticks import Counters, Tick
 from hongyan.engine.live.values import Values
 from hongyan.engine.live.viewers import Group, Viewer, thinner
-from hongyan.engine.pacing import WEIGHT, Pacer
+from hongyan.engine.pacing import WEIGHT, Pacer, longest
 from hongyan.engine.peer import Peer
 from hongyan.model.errors import Overloaded, TooSlow
 from hongyan.model.ids import LogId, Seq, UserId
@@ -40,6 +41,8 @@ from hongyan.model.log import Entry
 from hongyan.wire import frames as f
 from hongyan.wire.codec import Codec
 from hongyan.wire.session import Batch
+
+logger = structlog.get_logger(__name__)
 
 THIN_BYTES = 32 * 1024  # of a viewer's queue: above, it is shown a quarter
 SKIP_BYTES = 128 * 1024  # above, nothing until it has drained
@@ -137,20 +140,18 @@ class LiveLog:
         """When the next tick is to begin (monotonic, perhaps in the past); None where nothing
         waits, or one is on its way.
 
-        What is said goes as soon as the pace allows, unless it is more than is shown anyway:
-        then, and for values and who has to be made good, `tick_ms` is the time.
+        What is said goes as soon as the pace allows. What is more than is shown anyway, values,
+        and who has to be made good have the longest time.
         """
         if self.sending:
             return None
-        whole = self.spec.tick_ms / 1000
+        whole = longest(self.spec.tick_ms / 1000, self.cost)
         due = inf
-        if self._hurries:
-            pause = whole if self.crowded else pacer.pause(self.cost, whole)
-            due = self.sent_at + pause
-        elif self.owed:
+        if self._hurries and not self.crowded:
+            due = self.sent_at + pacer.pause(self.cost, whole)
+        elif self._hurries or self.owed:
             due = self.sent_at + whole
-        if self.values.changed:
-            due = min(due, self.values_at + whole)
+        due = min(due, self.values_at + whole) if self.values.changed else due
         return None if due == inf else due
 
     # --- who comes and goes ---------------------------------------------------------------------
@@ -194,6 +195,7 @@ class LiveLog:
         viewer = self.viewers.pop(peer, None)
         if viewer is None:
             return waited is not None
+        viewer.here = False
         self.owed.pop(viewer, None)
         viewer.group.viewers -= 1
         viewer.thin.spare -= 1
@@ -258,23 +260,32 @@ class LiveLog:
             attach()  # all that was said so far is in the answer, what comes now in later ticks
         return given
 
-    def straight(self, viewer: Viewer) -> bytes | None:
-        """The tick as a message to write at once, for a viewer who lacks nothing and for whom
-        nothing waits: that is nearly every one. None: `give` it. Hot: runs for every viewer and
-        tick, allocates nothing."""
-        batch, queue = viewer.group.batch, viewer.queue
-        if (
-            batch is None
-            or not batch.data
-            or queue.waits
-            or viewer.owed
-            or queue.overflows != viewer.overflows
-            or viewer.user in self._tick.own
-        ):
-            return None
-        viewer.group.given += 1
-        viewer.bytes += len(batch.data)
-        return batch.data
+    def fan_out(self, viewers: Sequence[Viewer], now: float, wake: Callable[[Peer], None]) -> None:
+        """Give the tick to these viewers, of those that `begin` named.
+
+        # hot: bench peers. Nearly every viewer lacks nothing and nothing waits for it: it is
+        # written to at once. The others are given it by their queues, and woken.
+        """
+        own = self._tick.own
+        for viewer in viewers:
+            peer, group = viewer.peer, viewer.group
+            try:
+                if (
+                    group.data
+                    and peer.ok
+                    and viewer.here
+                    and not viewer.queue.frames
+                    and not viewer.owed
+                    and (not own or viewer.user not in own)
+                ):
+                    group.given += 1
+                    viewer.bytes += len(group.data)
+                    peer.link.write(group.data)
+                elif viewer.here and self.give(viewer, now):
+                    wake(peer)
+            except Exception:  # one broken transport must not cost the others their tick
+                logger.exception("write failed")
+                peer.link.close(1011, "internal error")
 
     def give(self, viewer: Viewer, now: float) -> bool:
         """Put the tick into one viewer's queue; False where there is nothing to write."""
@@ -313,7 +324,7 @@ class LiveLog:
         for group in self._groups.values():
             if group.batch is not None:
                 self._count(group.batch, group.given)
-            group.items, group.batch, group.given = None, None, 0
+            group.items, group.batch, group.data, group.given = None, None, b"", 0
         if len(self._groups) > MOST_GROUPS:
             used = self._groups.items()
             self._groups = {key: group for key, group in used if group.viewers or group.spare}
@@ -327,7 +338,7 @@ class LiveLog:
     def overflowed(self, peer: Peer) -> None:
         """All that could be dropped of a viewer's queue was: make good what it lacks."""
         if (viewer := self.viewers.get(peer)) is not None:
-            self.owed[viewer] = None
+            viewer.owed, self.owed[viewer] = True, None
 
     def _lost(self, viewer: Viewer) -> None:
         """The queue dropped what waited in it, and tells of the items itself; the few that were
@@ -361,6 +372,7 @@ class LiveLog:
         items = [*shown, *tick.hosts] if group.host else shown
         left = len(tick.public) - len(shown)
         group.batch = tick.batch(group.codec, items, left)
+        group.data = group.batch.data
         self._counters.encodes += 1
         return group.batch
 

@@ -220,20 +220,9 @@ class LiveLogs:
     def _give(self, live: LiveLog, viewers: list[Viewer], start: int, spent: float) -> None:
         """Fan a tick out, a slice at a time: calls and other logs go on in between. What can be
         written at once is: then nothing has to be kept until the end of the turn."""
-        clock, wake, held, straight = self._clock, self._wake, live.viewers, live.straight
+        clock = self._clock
         now = clock.monotonic()
-        for viewer in viewers[start : start + SLICE]:
-            peer = viewer.peer
-            if held.get(peer) is not viewer:
-                continue
-            try:
-                if peer.ok and (message := straight(viewer)) is not None:
-                    peer.link.write(message)
-                elif live.give(viewer, now):
-                    wake(peer)
-            except Exception:  # one broken transport must not cost the others their tick
-                logger.exception("write failed")
-                peer.link.close(1011, "internal error")
+        live.fan_out(viewers[start : start + SLICE], now, self._wake)
         ended = clock.monotonic()
         spent += ended - now
         self._pacer.spent(ended - now, ended)

@@ -17,7 +17,7 @@ THIN_OF_ALL = 10  # items a second for a slow viewer that is otherwise shown eve
 class Group:
     """Viewers who are given the same bytes: one codec, one rate, hosts or not."""
 
-    __slots__ = ("batch", "codec", "given", "host", "items", "sampler", "spare", "viewers")
+    __slots__ = ("batch", "codec", "data", "given", "host", "items", "sampler", "spare", "viewers")
 
     def __init__(self, codec: Codec, rate: int, host: bool) -> None:
         """`rate` 0 = everything. Hosts also see what waits for approval."""
@@ -28,6 +28,7 @@ class Group:
         self.given = 0  # viewers who got the batch of the present tick
         self.items: Sequence[LiveItem] | None = None  # of the present tick, once it was chosen
         self.batch: Batch | None = None  # of the present tick, once somebody needed it
+        self.data = b""  # of it
 
 
 class Viewer:
@@ -37,6 +38,7 @@ class Viewer:
         "behind",
         "bytes",
         "group",
+        "here",
         "lost",
         "overflows",
         "owed",
@@ -52,6 +54,7 @@ class Viewer:
     def __init__(self, peer: Peer, user: UserId, group: Group, thin: Group) -> None:
         """`thin` is the group whose batches it is given while it is slow."""
         self.peer, self.user, self.group, self.thin = peer, user, group, thin
+        self.here = True  # until it leaves
         self.behind = Seq(0)  # the last entry it was not given while its queue was full
         self.skipped = 0  # items it was not given while its queue was full
         self.since = -1  # `seq` of the values it has, where it was not given later ones; 0 = none
