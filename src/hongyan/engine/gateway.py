@@ -32,6 +32,7 @@ from hongyan.model.errors import (
     GoingAway,
     Refusal,
     TimedOut,
+    TooSlow,
     Unauthenticated,
 )
 from hongyan.model.ids import user_key
@@ -44,6 +45,7 @@ __all__ = ["Gateway", "Parts"]
 
 logger = structlog.get_logger(__name__)
 
+SLOW_BACK_MS = 1000  # who was too slow comes back no earlier
 RECONNECT_SPREAD_MS = 5000  # goodbyes of a closing server spread the return over this
 
 
@@ -184,13 +186,22 @@ class Gateway(SingleRequests):
                     if now - peer.opened_at > limits.handshake_ms / 1000:
                         peer.close(TimedOut("no hello in time"), reconnect_after_ms=1000)
                 elif peer.session.expired(now):
-                    peer.close(TimedOut(), reconnect_after_ms=0)
+                    self._silent(peer)
                 elif peer.identity is not None and 0 < peer.identity.expires_at < now_ms:
                     peer.close(Unauthenticated("the token has expired"), reconnect_after_ms=0)
                 self._guard.add(peer)
                 if number % 1000 == 999:
                     await asyncio.sleep(0)  # many connections: let others run in between
             self._guard.end()
+
+    @staticmethod
+    def _silent(peer: Peer) -> None:
+        """Close one of which nothing was heard. Nothing is read from a connection that takes
+        nothing: such a one may well have pinged."""
+        if peer.ok:
+            peer.close(TimedOut(), reconnect_after_ms=0)
+        else:
+            peer.close(TooSlow("this connection took nothing"), reconnect_after_ms=SLOW_BACK_MS)
 
     # --- connections ------------------------------------------------------------------------
 
