@@ -39,6 +39,38 @@ async def open_chat(page: Page, title: str) -> None:
     await page.wait_for_timeout(1500)  # the day's label fades
 
 
+SAID = (
+    "Hello from Hamburg!",
+    "大家好 👋",
+    "What a view",
+    "first time here",
+    "The sound is great",
+    "加油加油",
+    "Ship it!",
+    "when does it start?",
+    "❤️❤️❤️",
+    "right now :)",
+)
+
+
+async def room(host: Page, viewer: Page, folder: Path) -> None:
+    """The live room of the demonstration, as its host and as a viewer see it."""
+    for page in (host, viewer):
+        await page.evaluate("location.hash = '#/live/main/r/launch'")
+        await page.get_by_role("textbox", name="Message to the room").wait_for()
+    for number, text in enumerate(SAID):
+        page = (viewer, host)[number % 2]
+        field = page.get_by_role("textbox", name="Message to the room")
+        await field.fill(text)
+        await field.press("Enter")
+        await page.wait_for_timeout(350)
+    for _ in range(6):
+        await viewer.get_by_role("button", name="Like").first.click()
+    await viewer.wait_for_timeout(900)
+    await host.screenshot(path=folder / "live-host.png")
+    await viewer.screenshot(path=folder / "live-phone.png")
+
+
 async def take(links: list[str], folder: Path) -> None:
     """All pictures."""
     async with async_playwright() as playwright:
@@ -54,6 +86,7 @@ async def take(links: list[str], folder: Path) -> None:
         await bob.screenshot(path=folder / "app-phone-list.png")
         await open_chat(bob, "Launch team")
         await bob.screenshot(path=folder / "app-phone.png")
+        await room(alice, bob, folder)
         await browser.close()
 
 

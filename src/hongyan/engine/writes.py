@@ -18,7 +18,7 @@ logger = structlog.get_logger(__name__)
 
 MANY = 32  # listeners, above which a fan-out goes by rounds
 SLICE = 64  # peers written to before others have their turn of the loop
-SHARE = 0.7  # of the loop's time that rounds may take; entries are more urgent than what is live
+SHARE = 0.5  # of the loop's time that rounds may take; entries are more urgent than what is live
 MOST_PAUSE_S = 0.05  # between the beginnings of two rounds
 SOON_S = 0.001  # a pause that is shorter is none: timers are not more exact
 
